@@ -1,0 +1,128 @@
+//! The seam between the engine and a platform: few verbs, data in, events out. The engine owns the
+//! order of the stages; a backend never reads the environment or argv and never prints.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::guest::Wrap;
+use crate::keyboard::{BootStep, Keyboard};
+use crate::{Artifact, Body, Connector, Cx, Diagnostics, Guest, Result, Schema, Undoer, Value, async_trait};
+
+/// What `build.*` can say, by Packer's names: `Host`, `Port`, `PackerHTTPAddr`, `SourceAMI`, ...
+pub type Facts = BTreeMap<String, Value>;
+
+/// Something a stage reads, for its key and for saying why a key missed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// "option memory", "script setup.sh", "base image".
+    pub name: String,
+    /// The value itself when short and not secret, else a digest.
+    pub value: String,
+}
+
+impl Input {
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
+}
+
+/// A machine frozen after a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub key: String,
+    pub dir: PathBuf,
+}
+
+/// Where a machine starts from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Scratch,
+    Checkpoint(Checkpoint),
+}
+
+/// A platform: what can be configured. One value per builder type, listed in `src/registry.rs`.
+pub trait Backend: Send + Sync {
+    /// The builder type as templates name it: "qemu", "virtualbox-iso", "amazon-ebs".
+    fn kind(&self) -> &'static str;
+    fn schema(&self) -> Schema;
+    /// Decodes and checks everything that can be known offline. `None` when there were errors.
+    fn prepare(&self, body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn Builder>>;
+    /// Undoers for the kinds of things this platform acquires.
+    fn undoers(&self) -> Vec<Arc<dyn Undoer>> {
+        Vec::new()
+    }
+}
+
+/// A configured source: what can be started.
+#[async_trait]
+pub trait Builder: Send + Sync {
+    /// What the first key hashes.
+    fn inputs(&self) -> Vec<Input>;
+    /// How the guest is switched off once the provisioners are done.
+    fn shutdown(&self) -> Shutdown;
+    /// Does this builder make a machine that provisioners can reach? `file` does not.
+    fn provisions(&self) -> bool {
+        true
+    }
+    /// Turns what is named into what is meant: "latest AMI" into an id, an image into its digest.
+    /// Also everything that can be refused before anything is started: an existing output
+    /// directory without `-force`, a missing program, a wrong checksum.
+    async fn resolve(&self, cx: &Cx) -> Result<Vec<Input>>;
+    async fn start(&self, cx: &Cx, from: Origin) -> Result<Box<dyn Machine>>;
+}
+
+/// `command` empty: the machine is asked by the agent or ACPI and forced off at the deadline.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    pub command: Option<String>,
+    pub timeout: Duration,
+    /// The template switches the guest off by itself; only wait for it.
+    pub by_itself: bool,
+}
+
+/// What is to be typed, ready to send.
+pub struct Typing {
+    pub keyboard: Box<dyn Keyboard>,
+    pub steps: Vec<BootStep>,
+    /// Wait before the first key (`boot_wait`).
+    pub wait: Duration,
+    pub interval: Duration,
+}
+
+/// A running guest. Everything it acquired is registered with the undo log; dropping it undoes
+/// nothing.
+#[async_trait]
+pub trait Machine: Send {
+    /// What `build.*` knows of it beyond the connector's facts: `ID`, `PackerHTTPAddr`, ...
+    fn facts(&self) -> Facts;
+    /// `None` when nothing is to be typed.
+    async fn typing(&mut self, cx: &Cx) -> Result<Option<Typing>>;
+    /// Where the communicator connects; `None` for `communicator = "none"`.
+    async fn connector(&mut self, cx: &Cx) -> Result<Option<Arc<dyn Connector>>>;
+    /// A faster way for bulk uploads around the communicator, where the platform has one.
+    fn wrap(&self) -> Option<Wrap> {
+        None
+    }
+    /// Called once the communicator answered; a guest agent may set the clock here.
+    async fn connected(&mut self, _cx: &Cx, _guest: &Guest) -> Result<()> {
+        Ok(())
+    }
+    /// Freezes the machine; `None` where the platform or this configuration cannot.
+    async fn checkpoint(&mut self, _cx: &Cx, _key: &str) -> Result<Option<Checkpoint>> {
+        Ok(None)
+    }
+    /// Asks the guest to switch itself off (agent, ACPI). False: there is no way to ask.
+    async fn ask_off(&mut self, cx: &Cx) -> Result<bool>;
+    /// Returns once the machine is off; an error at the deadline.
+    async fn wait_off(&mut self, cx: &Cx, deadline: Duration) -> Result<()>;
+    async fn force_off(&mut self, cx: &Cx) -> Result<()>;
+    /// Serial log, screenshot, the hypervisor's stderr: copied to where they outlive the build.
+    /// Never fails: what cannot be had is left out.
+    async fn evidence(&mut self, cx: &Cx, into: &std::path::Path) -> Vec<PathBuf>;
+    /// The machine is off; turn what it wrote into the artifact.
+    async fn capture(self: Box<Self>, cx: &Cx) -> Result<Artifact>;
+}

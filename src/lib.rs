@@ -1,0 +1,11 @@
+//! Bakehouse: one template, every image. The library behind the `bakehouse` binary.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod engine;
+pub mod post;
+pub mod provision;
+pub mod registry;
+pub mod report;
+pub mod template;

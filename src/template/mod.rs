@@ -1,0 +1,3 @@
+//! From files to a [`plan::Plan`]: HCL2 and legacy JSON. Pure: no network, no processes.
+
+pub mod plan;

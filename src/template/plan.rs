@@ -1,0 +1,79 @@
+//! What a template says once every expression is evaluated: the builds, in order. No I/O, no machine.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bakehouse_api::{Body, Diagnostics, Facts, Span};
+
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub builds: Vec<Build>,
+}
+
+#[derive(Debug)]
+pub struct Build {
+    /// As `-only` names it: "qemu.debian", "web.qemu.debian"; for JSON the builder's name.
+    pub name: String,
+    /// The source, fully evaluated; its `kind` is the builder type.
+    pub source: Body,
+    /// Those that apply to this build, in order.
+    pub provisioners: Vec<Step>,
+    /// The error-cleanup-provisioner.
+    pub on_error: Option<Step>,
+    /// Each chain starts from the build's artifact.
+    pub post: Vec<Vec<PostStep>>,
+}
+
+/// A provisioner.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// "shell", "file", ...
+    pub kind: String,
+    /// Its `name` option, else its kind.
+    pub name: String,
+    pub span: Span,
+    pub pause_before: Duration,
+    pub max_retries: u32,
+    pub timeout: Option<Duration>,
+    pub continue_on_error: bool,
+    pub config: Late,
+}
+
+#[derive(Clone, Debug)]
+pub struct PostStep {
+    pub kind: String,
+    pub name: String,
+    pub span: Span,
+    /// None when the template does not say.
+    pub keep_input_artifact: Option<bool>,
+    pub config: Late,
+}
+
+/// A body whose expressions may ask for `build.*`: evaluated once with those unknown, to validate,
+/// and once more when the machine runs. `override` and the step options are already applied.
+#[derive(Clone)]
+pub struct Late(Arc<LateFn>);
+
+/// None: `build.*` is unknown.
+type LateFn = dyn Fn(Option<&Facts>) -> Result<Body, Diagnostics> + Send + Sync;
+
+impl Late {
+    pub fn new(evaluate: impl Fn(Option<&Facts>) -> Result<Body, Diagnostics> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(evaluate))
+    }
+
+    pub fn validate(&self) -> Result<Body, Diagnostics> {
+        (self.0)(None)
+    }
+
+    pub fn body(&self, facts: &Facts) -> Result<Body, Diagnostics> {
+        (self.0)(Some(facts))
+    }
+}
+
+impl fmt::Debug for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Late")
+    }
+}
