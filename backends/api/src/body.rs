@@ -84,6 +84,10 @@ pub struct Body {
     pub name: String,
     /// The build it belongs to, as `-only` names it: "qemu.debian".
     pub build: String,
+    /// Packer's `PACKER_BUILD_NAME`, "debian": what default file names are made of.
+    pub build_name: String,
+    /// The type of that build's source: "qemu".
+    pub builder_type: String,
     /// The folder of the template (`path.root`).
     pub root: PathBuf,
     /// The block's header.

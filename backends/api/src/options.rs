@@ -298,6 +298,8 @@ mod tests {
             kind: "demo".into(),
             name: "x".into(),
             build: "demo.x".into(),
+            build_name: "x".into(),
+            builder_type: "demo".into(),
             root: ".".into(),
             span: Span::default(),
             entries: entries.iter().enumerate().map(entry).collect(),
