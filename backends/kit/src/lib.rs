@@ -1,1 +1,6 @@
+//! What several backends share.
+
 #![forbid(unsafe_code)]
+
+pub mod process;
+pub mod undo;
