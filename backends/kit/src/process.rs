@@ -209,10 +209,7 @@ impl Program {
         };
         let stdout = child.stdout.take();
         let mut raw_stderr = child.stderr.take();
-        let collect = match raw_stderr.take_if(|_| keep_stderr) {
-            Some(pipe) => Some(tokio::spawn(collect(pipe, tail.clone()))),
-            None => None,
-        };
+        let collect = raw_stderr.take_if(|_| keep_stderr).map(|pipe| tokio::spawn(collect(pipe, tail.clone())));
         Ok(Running { pid, program, child, stdout, raw_stderr, tail, collect, feed, undo, limit: self.limit })
     }
 }
