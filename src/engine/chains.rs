@@ -60,7 +60,10 @@ impl Chains {
         let outcome = processor.run(cx, &input.artifact).await.map_err(named)?;
         let asked = step.plan.keep_input_artifact;
         if outcome.must_keep && asked == Some(false) {
-            cx.warn(format!("`{}` always keeps its input: keep_input_artifact = false changes nothing", step.plan.name));
+            cx.warn(format!(
+                "`{}` always keeps its input: keep_input_artifact = false changes nothing",
+                step.plan.name
+            ));
         }
         let passed_on = outcome.artifact.is_none();
         let keep = passed_on || outcome.must_keep || asked.unwrap_or(outcome.keep_by_default);
@@ -91,7 +94,7 @@ impl Chains {
 
     async fn destroy(&self, cx: &Cx, made: &Made) {
         cx.message(format!("Removing the artifact of {}: a post-processor made another one of it", made.from));
-        let wanted: Vec<PathBuf> = self.files().filter(|(owner, _)| *owner != made).map(|(_, file)| file).collect();
+        let wanted = self.wanted();
         let work = destroy(&made.artifact, &wanted, &self.undoers);
         let done = tokio::time::timeout(DESTROY, cx.interruptible(work)).await;
         let trouble = match done {
@@ -102,11 +105,12 @@ impl Chains {
         cx.warn(format!("cannot remove the artifact of {}: {trouble}", made.from));
     }
 
-    fn files(&self) -> impl Iterator<Item = (&Made, PathBuf)> {
+    /// The files of every artifact that stays.
+    fn wanted(&self) -> Vec<PathBuf> {
         let original = self.keep_original.then_some(&self.original);
         let current = self.chains.iter().filter_map(|chain| chain.current.as_ref());
         let all = original.into_iter().chain(&self.kept).chain(current);
-        all.flat_map(|made| made.artifact.files.iter().map(move |file| (made, file.clone())))
+        all.flat_map(|made| made.artifact.files.iter().cloned()).collect()
     }
 }
 

@@ -41,13 +41,7 @@ async fn ask(cx: &Cx, machine: &mut dyn Machine, timeout: Duration) -> Result<()
 }
 
 /// The machine may be off before the command's end is heard of, or long after it.
-async fn command(
-    cx: &Cx,
-    machine: &mut dyn Machine,
-    guest: &Guest,
-    line: &str,
-    shutdown: &Shutdown,
-) -> Result<()> {
+async fn command(cx: &Cx, machine: &mut dyn Machine, guest: &Guest, line: &str, shutdown: &Shutdown) -> Result<()> {
     cx.say("Shutting the guest down with shutdown_command");
     let off = machine.wait_off(cx, shutdown.timeout);
     tokio::pin!(off);

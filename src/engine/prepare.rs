@@ -17,17 +17,15 @@ pub struct Kinds {
 impl Kinds {
     /// What this program is made of.
     pub fn all() -> Self {
-        Self {
-            backends: crate::registry::backends(),
-            provisioners: provision::table(),
-            post_processors: post::table(),
-        }
+        Self { backends: crate::registry::backends(), provisioners: provision::table(), post_processors: post::table() }
     }
 }
 
 /// A build, checked and ready to run.
 pub struct Prepared {
     pub name: String,
+    /// The builder type.
+    pub kind: String,
     /// The header of its source block.
     pub span: Span,
     pub builder: Box<dyn Builder>,
@@ -84,6 +82,7 @@ impl Preparing<'_> {
         }
         Some(Prepared {
             name: build.name,
+            kind: build.source.kind,
             span: build.source.span,
             builder,
             provisioners: provisioners.into_iter().collect::<Option<_>>()?,
@@ -151,9 +150,8 @@ impl Preparing<'_> {
             .filter(|entry| entry.node.value.has_unknown())
             .map(|entry| entry.name_span.to(entry.node.span()))
             .collect();
-        let about_unknown = |finding: &Diagnostic| {
-            finding.span.is_some_and(|span| unknown.iter().any(|whole| whole.contains(span)))
-        };
+        let about_unknown =
+            |finding: &Diagnostic| finding.span.is_some_and(|span| unknown.iter().any(|whole| whole.contains(span)));
         let kept = Diagnostics(found.0.into_iter().filter(|finding| !about_unknown(finding)).collect());
         let fine = !kept.has_errors();
         kept.0.into_iter().for_each(|finding| self.push(finding));
