@@ -3,11 +3,12 @@
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
-use bakehouse_api::event::Outcome;
-use bakehouse_api::{Artifact, Cx, Error, EventKind, Facts, Guest, Kind, Machine, Origin, Result, Undo, UndoId};
+use bakehouse_api::event::{Outcome, VERSION};
+use bakehouse_api::{Artifact, Cx, Error, Event, EventKind, Facts, Guest, Kind, Machine, Origin, Result, Undo, UndoId};
 use futures::FutureExt;
+use tokio::time::Instant;
 
 use super::chains::{Chains, Made};
 use super::prepare::Prepared;
@@ -55,9 +56,12 @@ impl Report {
         Self { build, outcome, errors, stages: vec![], artifacts: vec![], left: vec![], took: Duration::ZERO }
     }
 
-    /// Of a build whose task ended in a panic.
-    pub fn lost(build: String, fault: &tokio::task::JoinError) -> Self {
-        Self::new(&build, Outcome::Failed, vec![Error::new(Kind::Internal, fault)])
+    /// Of a build that failed outside of its stages.
+    pub fn lost(run: &Run, build: &str, error: Error) -> Self {
+        let emit = |kind| run.sink.emit(Event { v: VERSION, time: SystemTime::now(), build: Some(build.into()), kind });
+        emit(error_event(run, &error));
+        emit(EventKind::BuildFinished { outcome: Outcome::Failed, millis: 0 });
+        Self::new(build, Outcome::Failed, vec![error])
     }
 }
 
@@ -68,7 +72,7 @@ pub async fn bake(build: &Prepared, run: &Run, index: usize) -> Report {
     let started = Instant::now();
     let mut baking = match Baking::open(build, run, index) {
         Ok(baking) => baking,
-        Err(error) => return Report::new(&build.name, Outcome::Failed, vec![error]),
+        Err(error) => return Report::lost(run, &build.name, error),
     };
     // A panic must not keep the clean-up from running.
     let done = AssertUnwindSafe(baking.stages()).catch_unwind().await;
@@ -159,12 +163,14 @@ impl<'a> Baking<'a> {
             };
             if error.kind() == Kind::Interrupted || self.run.cancel.is_cancelled() {
                 self.interrupted = true;
-                self.cx.say("Interrupted");
+                self.cx.say("Interrupted: cleaning up; a second interrupt stops waiting for it");
                 return Then::End;
             }
             let error = self.explain(stage, error).await;
             self.tell(&error);
-            match self.after_failure(stage).await {
+            let then = self.after_failure(stage).await;
+            self.interrupted |= self.run.cancel.is_cancelled();
+            match then {
                 Then::Retry => {
                     self.drain(mark).await;
                 }
@@ -257,19 +263,7 @@ impl<'a> Baking<'a> {
     }
 
     fn tell(&self, error: &Error) {
-        let place = |span| self.run.sources.place(span);
-        let mut text = error.to_string();
-        for finding in &error.findings().0 {
-            let at = finding.span.and_then(place).map(|place| format!(" ({place})")).unwrap_or_default();
-            text.push_str(&format!("\n{}{at}", finding.summary));
-        }
-        self.cx.emit(EventKind::Error {
-            kind: error.kind().heading().into(),
-            text,
-            hints: error.hints().to_vec(),
-            evidence: error.evidence_files().iter().map(|file| file.display().to_string()).collect(),
-            place: error.span().and_then(place),
-        });
+        self.cx.emit(error_event(self.run, error));
     }
 
     async fn after_failure(&mut self, stage: Stage) -> Then {
@@ -378,6 +372,22 @@ impl<'a> Baking<'a> {
             self.cx.warn(format!("left as it is: {}\n`bakehouse gc` removes it", list.join(", ")));
         }
         left
+    }
+}
+
+fn error_event(run: &Run, error: &Error) -> EventKind {
+    let place = |span| run.sources.place(span);
+    let mut text = error.to_string();
+    for finding in &error.findings().0 {
+        let at = finding.span.and_then(place).map(|place| format!(" ({place})")).unwrap_or_default();
+        text.push_str(&format!("\n{}{at}", finding.summary));
+    }
+    EventKind::Error {
+        kind: error.kind().heading().into(),
+        text,
+        hints: error.hints().to_vec(),
+        evidence: error.evidence_files().iter().map(|file| file.display().to_string()).collect(),
+        place: error.span().and_then(place),
     }
 }
 

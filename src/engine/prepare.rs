@@ -178,3 +178,92 @@ fn unknown(what: &str, kind: &str, span: Span, mut ours: Vec<&str>, packers: &[&
     let all = ours.iter().chain(packers).copied();
     Diagnostic::error(format!("there is no {what} `{kind}`")).at(span).detail(list).did_you_mean(kind, all)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bakehouse_api::{Type, Value};
+
+    use super::super::fake;
+    use super::*;
+
+    fn kinds() -> Kinds {
+        Kinds {
+            backends: vec![Box::new(fake::Platform)],
+            provisioners: &fake::PROVISIONERS,
+            post_processors: &fake::POST_PROCESSORS,
+        }
+    }
+
+    fn build(kind: &str, options: &[(&str, Value)], provisioners: Vec<plan::Step>) -> plan::Build {
+        let source = fake::body(kind, options);
+        plan::Build { name: format!("{kind}.x"), source, provisioners, on_error: None, post: Vec::new() }
+    }
+
+    fn step(kind: &str, options: &[(&str, Value)]) -> plan::Step {
+        let body = fake::body(kind, options);
+        plan::Step {
+            kind: kind.into(),
+            name: kind.into(),
+            span: Span::default(),
+            pause_before: Duration::ZERO,
+            max_retries: 0,
+            timeout: None,
+            continue_on_error: false,
+            config: Late::new(move |_| Ok(body.clone())),
+        }
+    }
+
+    fn summaries(builds: Vec<plan::Build>) -> (usize, Vec<String>) {
+        let (prepared, found) = prepare(Plan { builds }, &kinds());
+        (prepared.len(), found.0.into_iter().map(|finding| finding.summary).collect())
+    }
+
+    fn hint(build: plan::Build) -> Option<String> {
+        let (_, found) = prepare(Plan { builds: vec![build] }, &kinds());
+        found.0.into_iter().next().and_then(|finding| finding.hint)
+    }
+
+    #[test]
+    fn everything_wrong_is_found_at_once() {
+        let steps = vec![step("dose", &[]), step("does", &[("sya", Value::from("x"))])];
+        let builds = vec![build("fake", &[("wrong", Value::from("yes"))], steps), build("fake", &[], vec![])];
+        let (right, found) = summaries(builds);
+        assert_eq!(right, 1);
+        assert_eq!(found, ["this is wrong", "there is no provisioner `dose`", "no option `sya`"]);
+    }
+
+    #[test]
+    fn a_block_of_two_builds_is_reported_once() {
+        let builds = || build("fake", &[], vec![step("dose", &[])]);
+        assert_eq!(summaries(vec![builds(), builds()]), (0, vec!["there is no provisioner `dose`".into()]));
+    }
+
+    #[test]
+    fn unknown_kinds_are_told_from_packers() {
+        assert_eq!(hint(build("fkae", &[], vec![])).as_deref(), Some("did you mean `fake`?"));
+        assert_eq!(hint(build("vmware-is", &[], vec![])).as_deref(), Some("did you mean `vmware-iso`?"));
+        let (_, found) = summaries(vec![build("vmware-iso", &[], vec![step("puppet-server", &[])])]);
+        assert_eq!(
+            found,
+            [
+                "this version of Bakehouse does not have Packer's builder `vmware-iso`",
+                "this version of Bakehouse does not have Packer's provisioner `puppet-server`",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_only_the_machine_knows_is_not_judged() {
+        let unknown = Value::unknown(Type::String);
+        assert_eq!(summaries(vec![build("fake", &[], vec![step("does", &[("later", unknown)])])]), (1, vec![]));
+    }
+
+    #[test]
+    fn provisioners_without_a_machine_are_a_warning() {
+        let (right, found) = summaries(vec![build("fake", &[("machine", Value::from("no"))], vec![step("does", &[])])]);
+        assert_eq!((right, found.len()), (1, 1));
+        assert!(found[0].contains("makes no machine"), "{found:?}");
+    }
+}

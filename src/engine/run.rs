@@ -1,11 +1,12 @@
 //! Builds side by side.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use bakehouse_api::event::{Outcome, VERSION};
-use bakehouse_api::{Event, EventKind, Prompter, Secrets, Settings, Sink, SourceMap};
+use bakehouse_api::{Error, Event, EventKind, Kind, Prompter, Secrets, Settings, Sink, SourceMap};
 use futures::StreamExt;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::build::{self, OnError, Report};
@@ -75,6 +76,7 @@ pub async fn run(builds: Vec<Prepared>, run: Run) -> Summary {
 /// On a task of its own, so that a fault of ours in one build does not take the others with it.
 async fn bake_apart(build: Prepared, run: Arc<Run>, index: usize) -> (usize, Report) {
     let name = build.name.clone();
-    let baked = tokio::spawn(async move { build::bake(&build, &run, index).await }).await;
-    (index, baked.unwrap_or_else(|fault| Report::lost(name, &fault)))
+    let shared = run.clone();
+    let baked = tokio::spawn(async move { build::bake(&build, &shared, index).await }).await;
+    (index, baked.unwrap_or_else(|fault| Report::lost(&run, &name, Error::new(Kind::Internal, fault))))
 }
