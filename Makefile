@@ -20,11 +20,11 @@ build:
 test: need-test lint build
 	cargo build --quiet --workspace --all-targets
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
-	  scripts/run-tests --workspace
+	  scripts/run-tests
 
 # Without virtual machines: under two minutes once compiled.
 test-fast:
-	scripts/run-tests --workspace --fast
+	scripts/run-tests --fast
 
 lint:
 	cargo fmt --all --check
