@@ -2,5 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod floppy;
+pub mod glob;
+pub mod iso9660;
+pub mod media;
 pub mod process;
+pub mod tree;
 pub mod undo;
