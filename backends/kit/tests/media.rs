@@ -10,7 +10,7 @@ use bakehouse_kit::{floppy, iso9660};
 use proptest::prelude::*;
 
 fn run(program: &str, args: &[&str]) -> Vec<u8> {
-    let output = Command::new("timeout").args(["60", program]).args(args).env("MTOOLS_SKIP_CHECK", "1").output();
+    let output = Command::new("timeout").args(["60", program]).args(args).env("LC_ALL", "C.UTF-8").output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {args:?}: {} (is it installed?)\n{stderr}", output.status);
@@ -22,13 +22,18 @@ fn text(program: &str, args: &[&str]) -> String {
 }
 
 fn isoinfo(image: &Path, args: &[&str]) -> String {
-    text("isoinfo", &[&["-i", image.to_str().unwrap(), "-j", "utf-8"], args].concat())
+    text("isoinfo", &[&["-i", image.to_str().unwrap()], args].concat())
+}
+
+/// isoinfo shows the version of Joliet names, which guests hide.
+fn plain(path: &str) -> &str {
+    path.trim_start_matches('/').trim_end_matches(";1")
 }
 
 /// Every path that isoinfo lists, without the slash before it.
 fn listed(image: &Path, tree: &str) -> Vec<String> {
     let mut paths: Vec<String> =
-        isoinfo(image, &[tree, "-f"]).lines().map(|line| line.trim_start_matches('/').to_owned()).collect();
+        isoinfo(image, &[tree, "-f"]).lines().map(|line| plain(line).to_owned()).collect();
     paths.sort();
     paths
 }
@@ -47,9 +52,9 @@ fn a_seed_reads_the_same_in_every_tree() {
     tree.add_bytes("user-data", "#cloud-config\n{}\n").unwrap();
     tree.add_bytes("meta-data", "instance-id: i-1\n").unwrap();
     iso9660::write("cidata", &tree, &image).unwrap();
-    for names in ["-R", "-J"] {
+    for (names, path) in [("-R", "/meta-data"), ("-J", "/meta-data;1")] {
         assert_eq!(listed(&image, names), ["meta-data", "user-data"]);
-        assert_eq!(isoinfo(&image, &[names, "-x", "/meta-data"]), "instance-id: i-1\n");
+        assert_eq!(isoinfo(&image, &[names, "-x", path]), "instance-id: i-1\n");
     }
     assert_eq!(isoinfo(&image, &["-x", "/USER_DATA.;1"]), "#cloud-config\n{}\n");
     assert!(isoinfo(&image, &["-R", "-l"]).contains("-rw-r--r--"));
@@ -87,9 +92,15 @@ fn unicode_depth_modes_and_many_files() {
     }
     iso9660::write("mixed", &tree, &image).unwrap();
     assert_eq!(listed(&image, "-R"), sorted_paths(&tree));
-    assert_eq!(listed(&image, "-J"), sorted_paths(&tree));
+    // isoinfo cannot show Joliet names beyond the C locale's letters: those are looked for as bytes.
+    let is_plain = |path: &String| path.is_ascii() && !path.contains(['?', '_']);
+    let plain_only = |paths: Vec<String>| paths.into_iter().filter(is_plain).collect::<Vec<_>>();
+    assert_eq!(plain_only(listed(&image, "-J")), plain_only(sorted_paths(&tree)));
+    assert_eq!(listed(&image, "-J").len(), sorted_paths(&tree).len());
+    let wide: Vec<u8> = "日本語.txt;1".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    assert!(std::fs::read(&image).unwrap().windows(wide.len()).any(|window| window == wide));
     assert_eq!(isoinfo(&image, &["-R", "-x", &format!("/{deep}/bottom")]), "deep");
-    assert_eq!(isoinfo(&image, &["-J", "-x", "/Übergröße/日本語.txt"]), "wide");
+    assert_eq!(isoinfo(&image, &["-R", "-x", "/Übergröße/日本語.txt"]), "wide");
     assert_eq!(isoinfo(&image, &["-R", "-x", "/many/file-2999.txt"]), "2999");
     assert!(isoinfo(&image, &["-R", "-l"]).lines().any(|line| line.contains("-rwxr-xr-x") && line.contains("run.sh")));
 }

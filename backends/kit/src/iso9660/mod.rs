@@ -226,3 +226,31 @@ fn copy(out: &mut impl Write, path: &Path, size: u64) -> Result<(), Fault> {
         left -= read as u64;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn isoinfo(image: &Path, args: &[&str]) -> Vec<u8> {
+        let output = std::process::Command::new("isoinfo").arg("-i").arg(image).args(args).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+
+    /// As files of 4 GiB and more are written, with small extents.
+    #[test]
+    fn long_files_take_several_extents_that_follow_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("multi.iso");
+        let bytes: Vec<u8> = (0..10_000u32).flat_map(u32::to_le_bytes).collect();
+        let mut tree = Tree::new();
+        tree.add_bytes("long", bytes.clone()).unwrap();
+        tree.add_bytes("next", "x").unwrap();
+        write_with("multi", &tree, &image, 4 * SECTOR as u64).unwrap();
+        let listing = String::from_utf8(isoinfo(&image, &["-R", "-l"])).unwrap();
+        assert_eq!(listing.matches("long").count(), 5, "{listing}");
+        let read = isoinfo(&image, &["-R", "-x", "/long"]);
+        assert!(read == bytes, "isoinfo gave {} of {} bytes", read.len(), bytes.len());
+        assert_eq!(isoinfo(&image, &["-R", "-x", "/next"]), b"x");
+    }
+}
