@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod boot_command;
+pub mod cloud_init;
 pub mod floppy;
 pub mod glob;
 pub mod iso9660;
