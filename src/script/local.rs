@@ -216,7 +216,8 @@ mod tests {
         ");
         let (ended, _) = run(&[("command", "exit 7".into()), ("valid_exit_codes", list(&["0", "7"]))]).await;
         ended.unwrap();
-        let (ended, _) = run(&[("command", "kill -KILL $$".into())]).await;
+        let (ended, _) =
+            run(&[("command", "".into()), ("execute_command", list(&["sh", "-c", "kill -KILL $$"]))]).await;
         insta::assert_snapshot!(ended.unwrap_err(), @"the inline script was ended by SIGKILL; it wrote nothing");
     }
 
