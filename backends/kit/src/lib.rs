@@ -2,5 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod boot_command;
+pub mod cloud_init;
+pub mod communicator;
+pub mod floppy;
+pub mod glob;
+pub mod iso9660;
+pub mod media;
 pub mod process;
+pub mod ssh;
+pub mod tree;
 pub mod undo;

@@ -1,0 +1,7 @@
+//! The ssh communicator against Debian's sshd.
+
+mod connect;
+mod files;
+mod options;
+mod routes;
+mod sshd;
