@@ -1,5 +1,8 @@
 //! From files to a [`plan::Plan`]: HCL2 and legacy JSON. Pure: no network, no processes.
 
+pub mod clock;
 pub mod convert;
+pub mod functions;
 pub mod hcl;
 pub mod plan;
+pub mod printf;
