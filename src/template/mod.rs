@@ -2,7 +2,9 @@
 
 pub mod clock;
 pub mod convert;
+pub mod eval;
 pub mod functions;
 pub mod hcl;
+pub mod load;
 pub mod plan;
 pub mod printf;

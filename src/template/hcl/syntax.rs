@@ -209,3 +209,11 @@ pub const PRECEDENCE: [&[(&str, BinaryOp)]; 6] = [
     &[("+", BinaryOp::Add), ("-", BinaryOp::Subtract)],
     &[("*", BinaryOp::Multiply), ("/", BinaryOp::Divide), ("%", BinaryOp::Modulo)],
 ];
+
+/// A plain word, as an iterator or a type is named.
+pub fn word(expr: &Expr) -> Option<&str> {
+    match &expr.kind {
+        ExprKind::Variable(word) | ExprKind::Key(word) => Some(word),
+        _ => None,
+    }
+}
