@@ -4,5 +4,6 @@ pub mod clock;
 pub mod convert;
 pub mod functions;
 pub mod interpolate;
+pub mod json;
 pub mod plan;
 pub mod printf;
