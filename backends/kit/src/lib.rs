@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod communicator;
+pub mod output;
 pub mod process;
 pub mod ssh;
 pub mod undo;
