@@ -9,6 +9,7 @@ pub mod floppy;
 pub mod glob;
 pub mod iso9660;
 pub mod media;
+pub mod output;
 pub mod process;
 pub mod ssh;
 pub mod tree;
