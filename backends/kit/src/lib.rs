@@ -6,6 +6,7 @@ pub mod boot_command;
 pub mod cloud_init;
 pub mod floppy;
 pub mod glob;
+pub mod http;
 pub mod iso9660;
 pub mod media;
 pub mod process;
