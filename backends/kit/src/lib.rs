@@ -7,6 +7,7 @@ pub mod cloud_init;
 pub mod communicator;
 pub mod floppy;
 pub mod glob;
+pub mod http;
 pub mod iso9660;
 pub mod media;
 pub mod output;
