@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod convert;
 pub mod functions;
+pub mod interpolate;
 pub mod plan;
 pub mod printf;
