@@ -1,0 +1,70 @@
+//! `make bench`: the same template, base and machine for our binary and for Debian's packer 1.6.6, in
+//! turn. Prints a table of ratios and writes target/bench/results.json. Never fails a build: a goal
+//! that is missed says so in its row.
+//!
+//! To add a row: one function that returns [`Row`]s, one line in [`SUITES`].
+
+#![forbid(unsafe_code)]
+
+mod guest;
+mod measure;
+mod qemu;
+mod row;
+mod validate;
+
+use row::Row;
+
+/// What is measured against: where everything lies, how often to repeat.
+pub struct Bench {
+    /// The release binary of this workspace.
+    pub ours: std::path::PathBuf,
+    /// Debian's packer 1.6.6.
+    pub theirs: std::path::PathBuf,
+    /// A Debian base disk that both boot.
+    pub base: std::path::PathBuf,
+    pub work: tempfile::TempDir,
+    pub runs: usize,
+}
+
+type Suite = fn(&Bench) -> Result<Vec<Row>, String>;
+
+const SUITES: &[(&str, Suite)] = &[("validate", validate::rows), ("qemu", qemu::rows)];
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("bench: {error}");
+    }
+}
+
+fn run() -> Result<(), String> {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let bench = Bench::find()?;
+    let mut rows = Vec::new();
+    for (name, suite) in SUITES {
+        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+            eprintln!("bench: {name}");
+            rows.extend(suite(&bench).map_err(|error| format!("{name}: {error}"))?);
+        }
+    }
+    print!("{}", row::table(&rows));
+    let path = row::save(&rows).map_err(|error| format!("writing the results: {error}"))?;
+    println!("\nwritten to {}", path.display());
+    Ok(())
+}
+
+impl Bench {
+    fn find() -> Result<Self, String> {
+        let from_env = |name: &str| {
+            std::env::var_os(name).map(Into::into).ok_or_else(|| format!("{name} is not set; run this by `make bench`"))
+        };
+        let runs = std::env::var("BENCH_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+        let work = tempfile::Builder::new().prefix("bench").tempdir().map_err(|error| error.to_string())?;
+        Ok(Self {
+            ours: from_env("BENCH_OURS")?,
+            theirs: from_env("BENCH_PACKER")?,
+            base: from_env("BENCH_BASE")?,
+            work,
+            runs,
+        })
+    }
+}
