@@ -6,5 +6,7 @@ pub mod eval;
 pub mod functions;
 pub mod hcl;
 pub mod load;
+pub mod interpolate;
+pub mod json;
 pub mod plan;
 pub mod printf;
