@@ -37,7 +37,7 @@ fn prepare(body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn PostPro
 
 fn expand(pattern: &str) -> Result<Vec<PathBuf>> {
     let paths = glob::glob(pattern).map_err(|error| Error::new(Kind::Config, error.msg))?;
-    let unreadable = |error: GlobError| super::output::unreadable(error.path(), error.error());
+    let unreadable = |error: GlobError| super::reading::unreadable(error.path(), error.error());
     paths.map(|path| path.map_err(unreadable)).collect()
 }
 

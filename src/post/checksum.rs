@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use bakehouse_api::{
     Artifact, Body, Cx, Diagnostic, Diagnostics, Error, Options, Result, Template, async_trait, choices, options,
 };
+use bakehouse_kit::output::folder;
 use sha2::digest::DynDigest;
 
-use super::output::{Meter, Metered, blocking, folder, total_size, unreadable};
+use super::reading::{Meter, Metered, blocking, total_size, unreadable};
 use super::{Outcome, PostProcessor, Row};
 use crate::script::known;
 

@@ -12,11 +12,12 @@ use std::path::{Component, Path, PathBuf};
 use bakehouse_api::{
     Artifact, Body, Cx, Diagnostic, Diagnostics, Error, Kind, Options, Result, Template, async_trait, options,
 };
+use bakehouse_kit::output::Output;
 use zip::write::SimpleFileOptions;
 
 use self::codec::Encoder;
 use self::format::{Codec, Format, Packing};
-use super::output::{Meter, Metered, Output, blocking, total_size};
+use super::reading::{Meter, Metered, blocking, total_size};
 use super::{Outcome, PostProcessor, Row};
 use crate::script::known;
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bakehouse_api::{Artifact, Body, Cx, Diagnostic, Diagnostics, Error, Kind, Options, Result, async_trait, options};
+use bakehouse_kit::output::{Output, folder};
 use serde::{Deserialize, Serialize};
 
-use super::output::{Output, folder};
 use super::{Outcome, PostProcessor, Row};
 
 /// Writing a manifest takes milliseconds: who holds the lock longer is stuck.
@@ -124,7 +124,7 @@ fn read(path: &Path) -> Result<Manifest> {
                 .hint("move it away, or choose another `output`")
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Manifest::default()),
-        Err(error) => Err(super::output::unreadable(path, &error)),
+        Err(error) => Err(super::reading::unreadable(path, &error)),
     }
 }
 

@@ -3,14 +3,15 @@
 //! To add one: a file here with an option struct, a type that implements [`PostProcessor`], and a
 //! `prepare` function that decodes and checks everything that can be known offline (it is called
 //! to validate, and again with the real `build.*` after the build, so it changes nothing); then its
-//! line in [`table`]. Files that it makes go through [`output::Output`].
+//! line in [`table`]. Files that it makes go through
+//! [`bakehouse_kit::output::Output`].
 
 mod artifice;
 mod checksum;
 mod compress;
 mod manifest;
-mod output;
 mod parallel;
+mod reading;
 mod shell_local;
 
 use bakehouse_api::{Artifact, Body, Cx, Diagnostics, Result, Schema, async_trait};

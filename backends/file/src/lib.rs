@@ -2,9 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::{File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use bakehouse_api::{
     Artifact, Backend, Body, Builder, Connector, Cx, Diagnostic, Diagnostics, Error, Facts, Input, Kind, Machine,
     Options, Origin, Result, Schema, Typing, async_trait, options,
 };
-use bakehouse_kit::undo;
+use bakehouse_kit::output::Output;
 use sha2::{Digest, Sha256};
 
 options! {
@@ -177,32 +176,16 @@ impl Machine for FileMachine {
     }
 }
 
-/// Beside the target under another name first: the target is either whole or as it was.
 fn write(cx: &Cx, content: &Content, target: &Path) -> Result<()> {
-    let failed = |error: io::Error| Error::io(format!("writing {}", target.display()), &error);
-    let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let prefix = format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy());
-    let mut temp = tempfile::Builder::new()
-        .prefix(&prefix)
-        .suffix(".partial")
-        .permissions(Permissions::from_mode(0o666)) // less the umask, like any new file
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    let undo = cx.hold(undo::path(&std::path::absolute(temp.path()).map_err(failed)?))?;
+    let mut output = Output::create(cx, target)?;
     let filled = match content {
-        Content::Text(text) => temp.write_all(text.as_bytes()).map_err(failed),
-        Content::Copy(source) => copy(cx, source, &mut temp),
+        Content::Text(text) => output.write_all(text.as_bytes()),
+        Content::Copy(source) => copy(cx, source, &mut output),
     };
-    let kept = filled.and_then(|()| {
-        temp.as_file().sync_data().map_err(failed)?;
-        temp.persist(target).map_err(|error| failed(error.error)).map(|_| ())
-    });
-    cx.forget(undo);
-    kept
+    output.settle(filled)
 }
 
-fn copy(cx: &Cx, source: &Path, into: &mut impl Write) -> Result<()> {
+fn copy(cx: &Cx, source: &Path, into: &mut Output) -> Result<()> {
     let failed = |error: io::Error| Error::io(format!("copying {}", source.display()), &error);
     let mut from = File::open(source).map_err(failed)?;
     let mut buffer = vec![0; 256 * 1024];
@@ -212,7 +195,7 @@ fn copy(cx: &Cx, source: &Path, into: &mut impl Write) -> Result<()> {
         }
         match from.read(&mut buffer).map_err(failed)? {
             0 => return Ok(()),
-            read => into.write_all(&buffer[..read]).map_err(failed)?,
+            read => into.write_all(&buffer[..read])?,
         }
     }
 }

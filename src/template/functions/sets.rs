@@ -39,8 +39,9 @@ pub(super) fn product(_: &CallCx, args: &Args<'_>) -> Outcome {
     }
     let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
     for list in lists {
-        let extended =
-            |row: &Vec<Value>| list.iter().map(|item| [row.as_slice(), &[item.clone()]].concat()).collect::<Vec<_>>();
+        let extended = |row: &Vec<Value>| {
+            list.iter().map(|item| [row.as_slice(), std::slice::from_ref(item)].concat()).collect::<Vec<_>>()
+        };
         rows = rows.iter().flat_map(extended).collect();
     }
     let tuples = rows.into_iter().map(Value::tuple).collect();

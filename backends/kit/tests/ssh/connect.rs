@@ -43,7 +43,10 @@ async fn a_dropped_command_ends_in_the_guest() {
     let (cx, _) = cx(sshd.dir.path(), &[]);
     let comm = sshd.connect(&cx, &[]).await;
     let mark = sshd.path("ended");
-    let line = Command::new(format!("trap 'touch {0}; exit' HUP PIPE; while echo; do sleep 0.1; done; touch {0}", mark.display()));
+    let line = Command::new(format!(
+        "trap 'touch {0}; exit' HUP PIPE; while echo; do sleep 0.1; done; touch {0}",
+        mark.display()
+    ));
     let stopped = tokio::time::timeout(Duration::from_millis(500), comm.run(&cx, &line, &mut |_, _| ())).await;
     assert!(stopped.is_err());
     assert_eq!(sh(&comm, &cx, "echo still here").await.1, "still here\n");
@@ -67,7 +70,9 @@ async fn keys_of_every_kind_log_in() {
     let (cx, _) = cx(sshd.dir.path(), &[("HOME", sshd.dir.path().to_str().expect("is text"))]);
     let dir = sshd.path("keys");
     std::fs::create_dir(&dir).expect("makes");
-    for (kind, format) in [("ed25519", "RFC4716"), ("rsa", "RFC4716"), ("rsa", "PEM"), ("ecdsa", "PEM"), ("ecdsa", "PKCS8")] {
+    for (kind, format) in
+        [("ed25519", "RFC4716"), ("rsa", "RFC4716"), ("rsa", "PEM"), ("ecdsa", "PEM"), ("ecdsa", "PKCS8")]
+    {
         let key = dir.join(format!("{kind}-{format}"));
         tool("ssh-keygen", &["-q", "-N", "", "-t", kind, "-m", format, "-f", key.to_str().expect("is text")]);
         let public = std::fs::read(key.with_extension("pub")).expect("reads");
@@ -116,7 +121,8 @@ async fn a_certificate_logs_in() {
     tool("ssh-keygen", &["-q", "-s", &text(&ca), "-I", "test", "-n", "root", &text(&id.with_extension("pub"))]);
     let authority = std::fs::read_to_string(ca.with_extension("pub")).expect("reads");
     std::fs::write(sshd.path("authorized_keys"), format!("cert-authority {authority}\n")).expect("writes");
-    let options = [("ssh_private_key_file", path_value(&id)), ("ssh_certificate_file", path_value(&sshd.path("id-cert.pub")))];
+    let options =
+        [("ssh_private_key_file", path_value(&id)), ("ssh_certificate_file", path_value(&sshd.path("id-cert.pub")))];
     logs_in(&sshd, &cx, &options).await;
 }
 
@@ -172,7 +178,9 @@ async fn a_server_without_a_banner_times_out_with_an_explanation() {
     assert_eq!(error.kind(), Kind::Timeout);
     assert_eq!(
         error.to_string(),
-        format!("gave up waiting for SSH on 127.0.0.1:{port} after 2s: the port accepts connections but sends no SSH banner")
+        format!(
+            "gave up waiting for SSH on 127.0.0.1:{port} after 2s: the port accepts connections but sends no SSH banner"
+        )
     );
     assert!(error.hints()[0].contains("serial log"), "{:?}", error.hints());
     held.abort();
@@ -180,7 +188,8 @@ async fn a_server_without_a_banner_times_out_with_an_explanation() {
 
 #[tokio::test]
 async fn a_closed_port_times_out_with_an_explanation() {
-    let target = Target { host: "127.0.0.1".into(), port: free_port(), generated_key: Some(new_key()), known_host_keys: vec![] };
+    let target =
+        Target { host: "127.0.0.1".into(), port: free_port(), generated_key: Some(new_key()), known_host_keys: vec![] };
     let dir = tempfile::tempdir().expect("makes a directory");
     let (cx, _) = cx(dir.path(), &[]);
     let connector = SshConnector::new(ssh_options(&[("ssh_timeout", Value::from("500ms"))]), target);
@@ -206,7 +215,8 @@ async fn a_guest_that_comes_up_is_found_at_once() {
 
 #[tokio::test]
 async fn an_interrupt_ends_the_wait() {
-    let target = Target { host: "127.0.0.1".into(), port: free_port(), generated_key: Some(new_key()), known_host_keys: vec![] };
+    let target =
+        Target { host: "127.0.0.1".into(), port: free_port(), generated_key: Some(new_key()), known_host_keys: vec![] };
     let dir = tempfile::tempdir().expect("makes a directory");
     let (cx, _) = cx(dir.path(), &[]);
     let connector = SshConnector::new(ssh_options(&[]), target);

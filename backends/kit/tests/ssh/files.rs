@@ -181,10 +181,18 @@ async fn failures_name_the_path_and_whose_it_is() {
         let comm: Arc<dyn Communicator> = sshd.connect(&cx, &options).await;
         let absent = sshd.path("absent/file");
         let (path, reason) = remote_reason(comm.upload_bytes(&cx, b"x", text(&absent), None).await).await;
-        assert_eq!((path.as_str(), reason.to_lowercase().contains("no such file")), (text(&absent), true), "{way}: {reason}");
+        assert_eq!(
+            (path.as_str(), reason.to_lowercase().contains("no such file")),
+            (text(&absent), true),
+            "{way}: {reason}"
+        );
         let down = comm.download_file(&cx, text(&absent), &sshd.path("back")).await;
         let (path, reason) = remote_reason(down).await;
-        assert_eq!((path.as_str(), reason.to_lowercase().contains("no such file")), (text(&absent), true), "{way}: {reason}");
+        assert_eq!(
+            (path.as_str(), reason.to_lowercase().contains("no such file")),
+            (text(&absent), true),
+            "{way}: {reason}"
+        );
         assert!(!sshd.path("back").exists(), "{way}: nothing half-written stays");
         let (_, reason) = remote_reason(comm.download_dir(&cx, text(&absent), &sshd.path("dir")).await).await;
         assert!(reason.to_lowercase().contains("no such file"), "{way}: {reason}");

@@ -199,8 +199,7 @@ async fn a_connection_that_ends_is_lost_and_not_a_failed_command() {
 async fn silence_longer_than_the_read_write_timeout_loses_the_connection() {
     let guest = Sshd::start();
     let (cx, _) = cx(guest.dir.path(), &[]);
-    let options =
-        [("ssh_read_write_timeout", Value::from("1s")), ("ssh_keep_alive_interval", Value::from("-1s"))];
+    let options = [("ssh_read_write_timeout", Value::from("1s")), ("ssh_keep_alive_interval", Value::from("-1s"))];
     let comm = guest.connect(&cx, &options).await;
     let began = Instant::now();
     let error = comm.run(&cx, &Command::new("sleep 20"), &mut |_, _| ()).await.expect_err("is lost");

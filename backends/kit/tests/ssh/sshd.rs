@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use bakehouse_api as api;
 use bakehouse_api::body::Verbatim;
 use bakehouse_api::testing::Recorder;
-use bakehouse_api as api;
 use bakehouse_api::{
     Body, Communicator, Connector, Cx, Diagnostics, Entry, Exit, Form, Node, Options, Settings, SpanTree, Stream, Value,
 };
