@@ -32,6 +32,8 @@ pub struct LoadRequest {
     pub vars: Vec<(String, String)>,
     /// `-var-file`, in order.
     pub var_files: Vec<PathBuf>,
+    /// Warn about values in files for variables that are not declared.
+    pub warn_undeclared: bool,
     pub only: Vec<String>,
     pub except: Vec<String>,
     pub env: BTreeMap<String, String>,

@@ -212,7 +212,7 @@ fn read_value_file(
         if known.contains(&name.text.as_str()) {
             let span = name.span;
             given.insert(name.text, Given::Value(value, span));
-        } else {
+        } else if session.request.warn_undeclared {
             let warning = Diagnostic::warning(format!("the template has no variable `{}`", name.text)).at(name.span);
             session.diagnostics.push(warning.did_you_mean(&name.text, known.iter().copied()));
         }
