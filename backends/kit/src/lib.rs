@@ -4,6 +4,8 @@
 
 pub mod boot_command;
 pub mod cloud_init;
+pub mod digest;
+pub mod download;
 pub mod floppy;
 pub mod glob;
 pub mod http;
