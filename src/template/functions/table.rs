@@ -3,7 +3,7 @@
 use super::Kind::{Any, Bool, Mapping, Nullable, Number, Numbers, Sequence, String, Strings};
 use super::{
     Call, Function, Kind, Param, collection, encoding, file, format, hash, json, network, numeric, other, regexes,
-    sets, string, time,
+    sets, string, time, yaml,
 };
 
 macro_rules! params {
@@ -138,5 +138,7 @@ pub(super) const TABLE: &[Function] = &[
     function("uuidv4", params!(), String, "A new random UUID.", hash::uuidv4),
     function("uuidv5", params!(namespace String, name String), String, "The UUID of a name; namespace: dns, url, oid, x500 or a UUID.", hash::uuidv5),
     function("values", params!(map Mapping), Any, "The values in a map, in the order of their names.", collection::values).elementwise(),
+    function("yamldecode", params!(text String), Any, "The value that a YAML text stands for.", yaml::yamldecode),
+    function("yamlencode", params!(value Nullable), String, "A value as YAML.", yaml::yamlencode),
     function("zipmap", params!(keys Strings, values Sequence), Any, "A map from a list of names and one of values.", collection::zipmap).elementwise(),
 ];
