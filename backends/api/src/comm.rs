@@ -45,6 +45,9 @@ pub enum CommError {
     /// The connection is gone: a reboot, a crash, a dead network.
     #[error("the connection to the guest was lost: {0}")]
     Lost(String),
+    /// The connection was gone before the guest took the command: it is safe to run it again.
+    #[error("the connection to the guest was lost before the command started: {0}")]
+    NotStarted(String),
     #[error("{path}: {reason}")]
     Remote { path: String, reason: String },
     #[error("{path}: {source}")]
