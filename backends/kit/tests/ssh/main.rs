@@ -3,5 +3,6 @@
 mod connect;
 mod files;
 mod options;
+mod password;
 mod routes;
 mod sshd;
