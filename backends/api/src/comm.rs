@@ -96,4 +96,8 @@ pub trait Connector: Send + Sync {
     fn facts(&self) -> Facts;
     /// Waits until the machine answers and the login worked, up to the communicator's own deadline.
     async fn connect(&self, cx: &Cx) -> Result<Arc<dyn Communicator>>;
+    /// Called once after the last provisioner: takes away what only the build needed.
+    async fn finish(&self, _cx: &Cx, _comm: &dyn Communicator) -> Result<()> {
+        Ok(())
+    }
 }
