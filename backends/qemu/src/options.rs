@@ -190,3 +190,18 @@ options! {
         shutdown_timeout: Duration = Duration::from_secs(300),
     }
 }
+
+impl QemuOptions {
+    pub fn uefi(&self) -> bool {
+        self.efi_boot || self.efi_secure_boot || self.efi_firmware_code.is_some() || self.efi_firmware_vars.is_some()
+    }
+
+    /// Secure boot exists on q35 only: asking for it chooses that, unless the template names another.
+    pub fn machine(&self) -> &str {
+        if self.efi_secure_boot && !self.spans.has("machine_type") { "q35" } else { &self.machine_type }
+    }
+
+    pub fn vnc_password(&self) -> bool {
+        self.vnc_use_password || self.vnc_password.is_some()
+    }
+}

@@ -119,7 +119,7 @@ impl Vm {
     }
 }
 
-fn missing(binary: &str, error: Error) -> Error {
+pub fn missing(binary: &str, error: Error) -> Error {
     if error.kind() != Kind::Missing {
         return error.context("starting the machine");
     }
