@@ -2,5 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod communicator;
 pub mod process;
+pub mod ssh;
 pub mod undo;
