@@ -46,7 +46,6 @@ impl QemuBuilder {
         check::check(&options, found);
         options.comm.check(found);
         options.media.check(&body.root, found);
-        options.check_kit(found);
         if found.errors() > before {
             return None;
         }

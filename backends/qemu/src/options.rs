@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bakehouse_api::{Secret, Template, choices, options};
+use bakehouse_kit::boot_command::BootOptions;
+use bakehouse_kit::communicator::CommOptions;
+use bakehouse_kit::download::IsoOptions;
+use bakehouse_kit::http::HttpOptions;
+use bakehouse_kit::media::MediaOptions;
 
 use crate::size::Size;
 
@@ -189,6 +194,7 @@ options! {
         /// How long the guest may take to go off.
         shutdown_timeout: Duration = Duration::from_secs(300),
     }
+    flatten { comm: CommOptions, iso: IsoOptions, media: MediaOptions, http: HttpOptions, boot: BootOptions }
 }
 
 impl QemuOptions {
