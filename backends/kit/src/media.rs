@@ -68,11 +68,8 @@ impl MediaOptions {
 
     /// Finds missing files and impossible names and labels. Relative paths begin at `base`.
     pub fn check(&self, base: &Path, diagnostics: &mut Diagnostics) {
-        let lists = [
-            ("cd_files", &self.cd_files),
-            ("floppy_files", &self.floppy_files),
-            ("floppy_dirs", &self.floppy_dirs),
-        ];
+        let lists =
+            [("cd_files", &self.cd_files), ("floppy_files", &self.floppy_files), ("floppy_dirs", &self.floppy_dirs)];
         for (option, patterns) in lists {
             for pattern in patterns {
                 check_pattern(base, option, pattern, &self.spans, diagnostics);

@@ -32,8 +32,7 @@ fn plain(path: &str) -> &str {
 
 /// Every path that isoinfo lists, without the slash before it.
 fn listed(image: &Path, tree: &str) -> Vec<String> {
-    let mut paths: Vec<String> =
-        isoinfo(image, &[tree, "-f"]).lines().map(|line| plain(line).to_owned()).collect();
+    let mut paths: Vec<String> = isoinfo(image, &[tree, "-f"]).lines().map(|line| plain(line).to_owned()).collect();
     paths.sort();
     paths
 }
@@ -124,12 +123,8 @@ fn equal_trees_make_equal_images_and_a_failure_leaves_none() {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[a-zA-Z0-9._-]{1,20}",
-        "[a-z]{50,255}",
-        "[a-zäöüß€ ]{1,40}",
-    ]
-    .prop_filter("these are no names", |name| !matches!(name.as_str(), "." | ".."))
+    prop_oneof!["[a-zA-Z0-9._-]{1,20}", "[a-z]{50,255}", "[a-zäöüß€ ]{1,40}",]
+        .prop_filter("these are no names", |name| !matches!(name.as_str(), "." | ".."))
 }
 
 fn random_tree() -> impl Strategy<Value = BTreeMap<Vec<String>, Vec<u8>>> {

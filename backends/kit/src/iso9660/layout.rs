@@ -94,9 +94,13 @@ impl Hierarchy {
         continuation: &mut Continuation,
     ) -> Result<Self, IsoError> {
         let posix = |node| posix(tree, node, date);
-        let mut hierarchy = Self::build(tree, files, names::iso, |id| id, |name, id, node| {
-            SystemUse::named(name, id.len(), posix(node), continuation)
-        })?;
+        let mut hierarchy = Self::build(
+            tree,
+            files,
+            names::iso,
+            |id| id,
+            |name, id, node| SystemUse::named(name, id.len(), posix(node), continuation),
+        )?;
         let nodes = hierarchy.nodes;
         for (i, dir) in hierarchy.dirs.iter_mut().enumerate() {
             let own = posix(nodes[i]);

@@ -33,6 +33,8 @@ pub struct Running<'a> {
     reader: ChannelReadHalf,
     exit: Option<Exit>,
     refused: bool,
+    /// The guest took the command.
+    accepted: bool,
 }
 
 impl SshSession {
@@ -65,10 +67,10 @@ impl SshSession {
         }
         self.sound(channel.exec(true, line).await).await?;
         let (reader, writer) = channel.split();
-        Ok((Running { session: self, reader, exit: None, refused: false }, Writer(Some(writer))))
+        Ok((Running { session: self, reader, exit: None, refused: false, accepted: false }, Writer(Some(writer))))
     }
 
-    /// Runs `line` to its end.
+    /// Runs `line` to its end. A connection that is lost before the guest took it is told apart.
     pub(super) async fn execute(
         &self,
         line: &str,
@@ -76,7 +78,7 @@ impl SshSession {
         input: Input<'_>,
         output: &mut OutputFn<'_>,
     ) -> Result<Exit, CommError> {
-        let (mut running, writer) = self.start(line, pty).await?;
+        let (mut running, writer) = self.start(line, pty).await.map_err(not_started)?;
         let mut feeding = Box::pin(writer.feed(input));
         let mut fed = false;
         loop {
@@ -84,7 +86,10 @@ impl SshSession {
                 result = &mut feeding, if !fed => { fed = true; result? }
                 piece = running.next() => match piece {
                     Some((stream, bytes)) => output(stream, &bytes),
-                    None => return running.exit().await,
+                    None => {
+                        let ended = running.exit().await;
+                        return if running.accepted { ended } else { ended.map_err(not_started) };
+                    }
                 }
             }
         }
@@ -99,7 +104,11 @@ impl SshSession {
                 Stream::Stdout => out.extend_from_slice(bytes),
                 Stream::Stderr => err.extend_from_slice(bytes),
             })
-            .await?;
+            .await
+            .map_err(|error| match error {
+                CommError::NotStarted(reason) => CommError::Lost(reason),
+                other => other,
+            })?;
         if exit.success() {
             return Ok(String::from_utf8_lossy(&out).into_owned());
         }
@@ -130,6 +139,13 @@ impl SshSession {
             Ok(value) => Ok(value),
             Err(error) => Err(self.fault(error).await),
         }
+    }
+}
+
+fn not_started(error: CommError) -> CommError {
+    match error {
+        CommError::Lost(reason) => CommError::NotStarted(reason),
+        other => other,
     }
 }
 
@@ -193,6 +209,7 @@ impl Running<'_> {
                 ChannelMsg::ExitSignal { signal_name, .. } => {
                     self.exit = Some(Exit { code: None, signal: Some(signal(signal_name)) });
                 }
+                ChannelMsg::Success => self.accepted = true,
                 ChannelMsg::Failure => {
                     self.refused = true;
                     return None;

@@ -87,9 +87,14 @@ impl<'a> Talk<'a> {
 }
 
 pub async fn put(session: &SshSession, mut upload: Upload<'_>, to: &str) -> Result<(), CommError> {
-    let mut talk = Talk::start(session, "-qt", to).await?;
+    // Given the directory, scp refuses to put the file below an existing directory of its name.
+    let (dir, name) = to.rsplit_once('/').unwrap_or((".", to));
+    let mut talk = Talk::start(session, "-qdt", if dir.is_empty() { "/" } else { dir }).await?;
+    talk.path = to;
     talk.acknowledged().await?;
-    let name = to.rsplit('/').find(|part| !part.is_empty()).unwrap_or("file").replace('\n', "?");
+    if name.is_empty() || name.contains('\n') {
+        return Err(talk.remote("scp cannot carry this file name"));
+    }
     let mode = upload.mode.unwrap_or(0o644) & 0o7777;
     talk.say(format!("C{mode:04o} {} {name}\n", upload.size).as_bytes()).await?;
     talk.acknowledged().await?;

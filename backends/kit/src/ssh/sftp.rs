@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bakehouse_api::CommError;
 use futures::{StreamExt, TryStreamExt, stream};
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg};
 use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::client::{Config, SftpSession};
 use russh_sftp::protocol::{FileAttributes, OpenFlags, StatusCode};
@@ -30,9 +32,15 @@ const FILES: usize = 32;
 const CHUNK: usize = 256 * 1024;
 
 pub async fn open(session: &SshSession) -> Result<SftpSession, CommError> {
-    let channel = session.open_channel().await?;
+    let mut channel = session.open_channel().await?;
     if let Err(error) = channel.request_subsystem(true, "sftp").await {
         return Err(session.fault(error).await);
+    }
+    match timeout(START, answer(&mut channel)).await {
+        Ok(Some(true)) => {}
+        Ok(Some(false)) => return Err(CommError::Other("its sshd refuses the subsystem".into())),
+        Ok(None) => return Err(session.lost().await),
+        Err(_) => return Err(CommError::Other(format!("no answer within {START:?}"))),
     }
     let config = Config {
         max_concurrent_reads: REQUESTS,
@@ -45,6 +53,18 @@ pub async fn open(session: &SshSession) -> Result<SftpSession, CommError> {
         _ if session.handle().is_closed() => Err(session.lost().await),
         Ok(Err(error)) => Err(CommError::Other(error.to_string())),
         Err(_) => Err(CommError::Other(format!("no answer within {START:?}"))),
+    }
+}
+
+/// Whether the last request was granted; none when the channel ended.
+async fn answer(channel: &mut Channel<Msg>) -> Option<bool> {
+    loop {
+        match channel.wait().await? {
+            ChannelMsg::Success => return Some(true),
+            ChannelMsg::Failure => return Some(false),
+            ChannelMsg::Close => return None,
+            _ => {}
+        }
     }
 }
 

@@ -174,7 +174,7 @@ pub async fn get_dir(session: &SshSession, from: &str, to: &Path, mut meter: Met
     let (sender, receiver) = mpsc::channel(CHUNKS);
     let into = to.to_owned();
     let unpacking = tokio::task::spawn_blocking(move || unpack(Inlet { receiver, rest: Bytes::new() }, &into));
-    let (mut running, writer) = session.start(&format!("cd {} && tar -c -f - .", quote(from)), false).await?;
+    let (mut running, writer) = session.start(&format!("cd {} || exit 2; tar -c -f - .", quote(from)), false).await?;
     let mut stderr = Vec::new();
     let mut sender = Some(sender);
     while let Some((stream, bytes)) = running.next().await {
