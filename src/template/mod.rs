@@ -1,3 +1,12 @@
 //! From files to a [`plan::Plan`]: HCL2 and legacy JSON. Pure: no network, no processes.
 
+pub mod clock;
+pub mod convert;
+pub mod eval;
+pub mod functions;
+pub mod hcl;
+pub mod load;
+pub mod interpolate;
+pub mod json;
 pub mod plan;
+pub mod printf;

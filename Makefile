@@ -1,0 +1,43 @@
+# The habits of the house. `make image` and `make test` are the two commands of the README.
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+image    := output/debian/debian.qcow2
+target   := $(or $(CARGO_TARGET_DIR),target)
+program  := $(target)/release/bakehouse
+
+.PHONY: image test test-fast lint bench clean need-image need-test need-bench build
+
+# A bootable Debian disk with a small web service, baked and then booted once.
+image: need-image build
+	base=$$(templates/debian/base.sh) && \
+	  $(program) build -force -var base_image=$$base templates/debian
+	templates/debian/check.sh $(image)
+
+build:
+	cargo build --release --quiet
+
+# Everything: style, lints, unit tests, and the tests that boot real guests.
+test: need-test lint build
+	cargo build --quiet --workspace --all-targets
+	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
+	  scripts/run-tests
+
+# Without virtual machines: under two minutes once compiled.
+test-fast:
+	scripts/run-tests --fast
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+# Against Debian's packer 1.6.6, in turn: ratios, and target/bench/results.json.
+bench: need-bench build
+	BENCH_OURS=$(abspath $(program)) BENCH_PACKER=/usr/bin/packer BENCH_BASE=$$(templates/debian/base.sh) \
+	  cargo bench --quiet --bench compare -- $(only)
+
+clean:
+	cargo clean
+	rm -rf output
+
+need-image need-test need-bench: need-%:
+	scripts/need $*
