@@ -4,9 +4,9 @@
 
 pub mod boot_command;
 pub mod cloud_init;
+pub mod communicator;
 pub mod digest;
 pub mod download;
-pub mod communicator;
 pub mod floppy;
 pub mod glob;
 pub mod http;

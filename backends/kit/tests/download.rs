@@ -1,6 +1,8 @@
 //! Downloads over loopback, from a server that misbehaves as real ones do; and the web server for
 //! installers.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
