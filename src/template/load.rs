@@ -1,13 +1,14 @@
 //! From a path and the command line's options to a plan: the one door to the template language.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bakehouse_api::{Diagnostic, Diagnostics, Secrets, SourceMap};
+use bakehouse_api::{Diagnostics, Secrets, SourceMap};
 
-use super::hcl;
 use super::hcl::config::Config;
+use super::hcl::{self, load::Session};
+use super::json;
 use super::plan::Plan;
 
 /// The version of Packer whose templates we read: what `required_version` is checked against and
@@ -54,11 +55,38 @@ pub struct Loaded {
 pub fn load(request: &LoadRequest) -> Loaded {
     match config_type(request) {
         ConfigType::Hcl2 => hcl::load::load(request),
-        ConfigType::Json => {
-            let error = Diagnostic::error(format!("{} is a legacy JSON template", request.path.display()));
-            Loaded { diagnostics: error.into(), ..Loaded::default() }
-        }
+        ConfigType::Json => load_json(request),
     }
+}
+
+/// A legacy JSON template and its files of variables.
+fn load_json(request: &LoadRequest) -> Loaded {
+    let mut session = Session::new(request);
+    let mut read = |path: &Path, what: &str| {
+        let (file, text) = session.read(path, what)?;
+        Some(json::VarFile { file, text })
+    };
+    let template = read(&request.path, "the template");
+    let var_files: Vec<_> = request.var_files.iter().filter_map(|path| read(path, "the file of variables")).collect();
+    let Session { root, sources, mut diagnostics, .. } = session;
+    let (Some(template), false) = (template, diagnostics.has_errors()) else {
+        return Loaded { sources, diagnostics, ..Loaded::default() };
+    };
+    let request = json::Request {
+        root,
+        cwd: request.cwd.clone(),
+        env: request.env.clone(),
+        now: request.now,
+        version: PACKER_VERSION.to_owned(),
+        var_files,
+        vars: request.vars.clone(),
+        only: request.only.clone(),
+        except: request.except.clone(),
+        secrets: request.secrets.clone(),
+    };
+    let (plan, found) = json::load(&template.text, template.file, &request);
+    diagnostics.extend(found);
+    Loaded { plan, sources, diagnostics, ..Loaded::default() }
 }
 
 /// HCL2 by its name, or a folder; anything else is legacy JSON.

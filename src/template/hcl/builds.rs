@@ -203,7 +203,11 @@ fn chain(session: &mut Session<'_>, block: &Expanded) -> Vec<Expanded> {
                     chain.push(inner);
                 }
             }
-            Piece::Block(Expanded { kind: name, .. }) | Piece::Attribute(&Attribute { ref name, .. }) => {
+            other => {
+                let name = match other {
+                    Piece::Block(block) => block.kind,
+                    Piece::Attribute(attribute) => attribute.name.clone(),
+                };
                 let error = Diagnostic::error(format!("`post-processors` has no `{}`", name.text)).at(name.span);
                 session.diagnostics.push(error.hint("it holds `post-processor \"type\" { ... }` blocks, a chain"));
             }
@@ -297,7 +301,7 @@ impl Builder<'_, '_, '_> {
 
     /// The source's options, with what the build adds to them.
     fn source_body(&mut self, target: &Target) -> Body {
-        let own = &self.source.block;
+        let own = self.source.block.clone();
         let scope = target.source_scope(&own.scope);
         let mut entries = self.session.evaluate(|e| e.entries(&own.block.body, &scope, &|_| false));
         if let Some(block) = &self.usage.block {

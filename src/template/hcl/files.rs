@@ -19,8 +19,6 @@ pub struct Files {
 pub struct ValueFile {
     pub path: PathBuf,
     pub file: FileId,
-    /// Found by its name, not given by `-var-file`.
-    pub auto: bool,
     pub text: String,
 }
 
@@ -40,12 +38,12 @@ pub fn read(session: &mut Session<'_>) -> Option<Files> {
         }
         templates.iter().for_each(|name| read_template(session, &request.path.join(name), &mut files));
         for name in [ending(".auto.pkrvars.hcl"), ending(".auto.pkrvars.json")].concat() {
-            read_values(session, &request.path.join(name), true, &mut files);
+            read_values(session, &request.path.join(name), &mut files);
         }
     } else {
         read_template(session, &request.path, &mut files);
     }
-    request.var_files.iter().for_each(|path| read_values(session, path, false, &mut files));
+    request.var_files.iter().for_each(|path| read_values(session, path, &mut files));
     Some(files)
 }
 
@@ -67,7 +65,7 @@ fn list(session: &mut Session<'_>, dir: &Path) -> Option<Vec<String>> {
 }
 
 fn read_template(session: &mut Session<'_>, path: &Path, files: &mut Files) {
-    let Some((file, text)) = read_text(session, path, "the template") else { return };
+    let Some((file, text)) = session.read(path, "the template") else { return };
     let (body, diagnostics) = if path.to_string_lossy().ends_with(".json") {
         super::json::parse_body(file, &text)
     } else {
@@ -77,33 +75,8 @@ fn read_template(session: &mut Session<'_>, path: &Path, files: &mut Files) {
     files.bodies.push(body);
 }
 
-fn read_values(session: &mut Session<'_>, path: &Path, auto: bool, files: &mut Files) {
-    if let Some((file, text)) = read_text(session, path, "the file of variables") {
-        files.values.push(ValueFile { path: path.to_owned(), file, auto, text });
+fn read_values(session: &mut Session<'_>, path: &Path, files: &mut Files) {
+    if let Some((file, text)) = session.read(path, "the file of variables") {
+        files.values.push(ValueFile { path: path.to_owned(), file, text });
     }
-}
-
-fn read_text(session: &mut Session<'_>, path: &Path, what: &str) -> Option<(FileId, String)> {
-    let request = session.request;
-    let bytes = match &request.stdin {
-        Some(text) if path == Path::new("-") => Ok(text.clone().into_bytes()),
-        _ => std::fs::read(request.cwd.join(path)),
-    };
-    let error = match bytes.map(String::from_utf8) {
-        Ok(Ok(text)) if u32::try_from(text.len()).is_ok() => {
-            return Some((session.sources.add(path, text.clone()), text));
-        }
-        Ok(Ok(_)) => Diagnostic::error(format!("{what} {} is larger than 4 GiB", path.display())),
-        Ok(Err(error)) => {
-            let at = error.utf8_error().valid_up_to();
-            Diagnostic::error(format!("{what} {} is not UTF-8: see byte {at}", path.display()))
-        }
-        Err(error) => {
-            let missing = error.kind() == std::io::ErrorKind::NotFound;
-            let diagnostic = Diagnostic::error(format!("cannot read {what} {}: {error}", path.display()));
-            if missing { diagnostic.hint("relative paths start at the working directory") } else { diagnostic }
-        }
-    };
-    session.diagnostics.push(error);
-    None
 }

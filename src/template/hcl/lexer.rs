@@ -75,7 +75,6 @@ enum Mode<'a> {
         opened: usize,
     },
     Heredoc {
-        opened: usize,
         marker: &'a str,
     },
     /// A template file: ends with the input.
@@ -108,7 +107,7 @@ impl<'a> Lexer<'a> {
         while self.position < self.source.len() {
             match self.modes.last().copied() {
                 Some(Mode::Quoted { .. }) => self.quoted(),
-                Some(Mode::Heredoc { marker, .. }) => self.heredoc(marker),
+                Some(Mode::Heredoc { marker }) => self.heredoc(marker),
                 Some(Mode::File) => self.text(|_| false),
                 Some(Mode::Code { .. }) | None => self.code(),
             }
@@ -202,7 +201,7 @@ impl<'a> Lexer<'a> {
         if newline == 0 || !marker.starts_with(is_ident_start) {
             return self.push(TokenKind::Bad, 2);
         }
-        self.modes.push(Mode::Heredoc { opened: self.position, marker });
+        self.modes.push(Mode::Heredoc { marker });
         self.push(TokenKind::HeredocOpen, 2 + dash + marker.len() + newline);
     }
 

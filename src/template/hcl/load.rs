@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bakehouse_api::{Diagnostic, Diagnostics, SourceMap, Span, Type, Value};
+use bakehouse_api::{Diagnostic, Diagnostics, FileId, SourceMap, Span, Type, Value};
 
 use super::config::{Blocks, Config, check_labels, check_options};
 use super::files;
@@ -24,7 +24,8 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(request: &'a LoadRequest, root: PathBuf) -> Self {
+    pub fn new(request: &'a LoadRequest) -> Self {
+        let root = root_of(&request.cwd, &request.path);
         let host = CallCx {
             root: request.cwd.join(&root),
             cwd: request.cwd.clone(),
@@ -33,6 +34,32 @@ impl<'a> Session<'a> {
         };
         let (sources, diagnostics) = (SourceMap::default(), Diagnostics::default());
         Self { request, root, host: Arc::new(host), sources, diagnostics }
+    }
+
+    /// Reads a text into the source map; none after an error.
+    pub fn read(&mut self, path: &Path, what: &str) -> Option<(FileId, String)> {
+        let bytes = match &self.request.stdin {
+            Some(text) if path == Path::new("-") => Ok(text.clone().into_bytes()),
+            _ => std::fs::read(self.request.cwd.join(path)),
+        };
+        let shown = path.display();
+        let error = match bytes.map(String::from_utf8) {
+            Ok(Ok(text)) if u32::try_from(text.len()).is_ok() => {
+                return Some((self.sources.add(path, text.clone()), text));
+            }
+            Ok(Ok(_)) => Diagnostic::error(format!("{what} {shown} is larger than 4 GiB")),
+            Ok(Err(error)) => {
+                let at = error.utf8_error().valid_up_to();
+                Diagnostic::error(format!("{what} {shown} is not UTF-8: see byte {at}"))
+            }
+            Err(error) => {
+                let missing = error.kind() == std::io::ErrorKind::NotFound;
+                let diagnostic = Diagnostic::error(format!("cannot read {what} {shown}: {error}"));
+                if missing { diagnostic.hint("relative paths start at the working directory") } else { diagnostic }
+            }
+        };
+        self.diagnostics.push(error);
+        None
     }
 
     /// Runs an evaluation and keeps what it found wrong.
@@ -65,7 +92,7 @@ fn remember(value: &Value, outer: bool, secrets: &bakehouse_api::Secrets) {
 }
 
 pub fn load(request: &LoadRequest) -> Loaded {
-    let mut session = Session::new(request, root_of(&request.cwd, &request.path));
+    let mut session = Session::new(request);
     let (plan, config) = match load_config(&mut session) {
         None => (None, None),
         Some((blocks, mut config, tainted)) => {

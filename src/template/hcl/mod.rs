@@ -1,8 +1,19 @@
-//! HCL2 as Packer uses it: text to tokens to syntax tree.
+//! HCL2 as Packer uses it: text to tokens to syntax tree to plan.
 
+mod builds;
+pub mod config;
+mod files;
+mod json;
 pub mod lexer;
+pub mod load;
+mod locals;
 pub mod parser;
+mod select;
+mod steps;
 pub mod syntax;
+mod types;
+mod variables;
+mod version;
 
 /// Room that one more level of nesting is sure to find on the stack, and what is added when it is
 /// not there.

@@ -24,7 +24,12 @@ pub fn parse_file(file: FileId, source: &str) -> (Body, Diagnostics) {
 
 /// Parses a text that is one expression.
 pub fn parse_expression(file: FileId, source: &str) -> Result<Expr, Diagnostics> {
-    let mut parser = Parser::new(file, source, lex(source));
+    parse_expression_at(file, source, 0)
+}
+
+/// The same for a text that stands in its file at the byte `base`.
+pub fn parse_expression_at(file: FileId, source: &str, base: usize) -> Result<Expr, Diagnostics> {
+    let mut parser = Parser { base, ..Parser::new(file, source, lex(source)) };
     parser.ignore_newlines = true;
     let parsed = parser.expression();
     if parsed.is_ok() && parser.peek().is_some() {
@@ -38,7 +43,12 @@ pub fn parse_expression(file: FileId, source: &str) -> Result<Expr, Diagnostics>
 
 /// Parses a text that is one template, as `templatefile` reads it.
 pub fn parse_template(file: FileId, source: &str) -> Result<Vec<Part>, Diagnostics> {
-    let mut parser = Parser::new(file, source, lex_template(source));
+    parse_template_at(file, source, 0)
+}
+
+/// The same for a text that stands in its file at the byte `base`.
+pub fn parse_template_at(file: FileId, source: &str, base: usize) -> Result<Vec<Part>, Diagnostics> {
+    let mut parser = Parser { base, ..Parser::new(file, source, lex_template(source)) };
     let parsed = parser.file_template();
     match parsed {
         Ok(parts) if parser.diagnostics.is_empty() => Ok(parts),
@@ -55,6 +65,8 @@ type Parsed<T> = Result<T, Failed>;
 struct Parser<'a> {
     file: FileId,
     source: &'a str,
+    /// Where the source begins in its file.
+    base: usize,
     /// Without trivia, and with one newline where several follow each other.
     tokens: Vec<Token>,
     position: usize,
@@ -78,7 +90,7 @@ impl<'a> Parser<'a> {
                 tokens.push(token);
             }
         }
-        Self { file, source, tokens, position: 0, ignore_newlines: false, depth: 0, diagnostics }
+        Self { file, source, base: 0, tokens, position: 0, ignore_newlines: false, depth: 0, diagnostics }
     }
 
     fn peek(&self) -> Option<Token> {
@@ -112,7 +124,11 @@ impl<'a> Parser<'a> {
     }
 
     fn span(&self, token: Token) -> Span {
-        Span { file: self.file, start: token.start, end: token.end }
+        self.range(token.start as usize, token.end as usize)
+    }
+
+    fn range(&self, start: usize, end: usize) -> Span {
+        Span::new(self.file, start + self.base, end + self.base)
     }
 
     fn at(&self, punct: &str) -> bool {
@@ -158,7 +174,7 @@ impl<'a> Parser<'a> {
     fn expected(&mut self, what: &str) -> Failed {
         let (span, seen) = match self.peek() {
             Some(token) => (self.span(token), self.describe(token)),
-            None => (Span::new(self.file, self.source.len(), self.source.len()), "the file ends".to_owned()),
+            None => (self.range(self.source.len(), self.source.len()), "the text ends".to_owned()),
         };
         self.fail(Diagnostic::error(format!("expected {what}, but here {seen}")).at(span))
     }

@@ -29,7 +29,11 @@ const WORDS: [&str; 10] = ["string", "number", "bool", "any", "list", "set", "ma
 
 impl Constraint {
     pub fn any() -> Self {
-        Self { ty: Type::Any, defaults: Defaults::Nothing }
+        Self::of(Type::Any)
+    }
+
+    pub fn of(ty: Type) -> Self {
+        Self { ty, defaults: Defaults::Nothing }
     }
 
     /// Fills in defaults, then converts.
@@ -101,7 +105,7 @@ impl Evaluator<'_> {
                 }
                 _ => return self.no_type(name, expr.span),
             };
-            return Some(Constraint { ty, defaults: Defaults::Nothing });
+            return Some(Constraint::of(ty));
         }
         match &expr.kind {
             ExprKind::Call(call) => match (call.name.text.as_str(), call.args.as_slice()) {

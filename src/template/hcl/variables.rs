@@ -151,7 +151,7 @@ fn eval_default(session: &mut Session<'_>, expr: &Expr) -> Option<Value> {
 /// Without a type the default's one counts, where it is a simple one.
 fn inferred(default: Option<&Value>) -> Constraint {
     match default.map(convert::type_of) {
-        Some(ty @ (Type::String | Type::Number | Type::Bool)) => Constraint { ty, ..Constraint::any() },
+        Some(ty @ (Type::String | Type::Number | Type::Bool)) => Constraint::of(ty),
         _ => Constraint::any(),
     }
 }

@@ -1,7 +1,7 @@
 //! Legacy JSON templates.
 
 mod builds;
-mod read;
+pub(crate) mod read;
 mod variables;
 
 use std::collections::BTreeMap;

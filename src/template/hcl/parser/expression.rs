@@ -302,11 +302,13 @@ impl Parser<'_> {
         self.fail(error.at(self.span(open)).hint(format!("a `{close}` is missing")))
     }
 
-    /// `name =` on a new line is no element of a list: its closing bracket was forgotten.
+    /// `name =` or `name "label"` on a new line is no element of a list: its closing bracket was
+    /// forgotten.
     fn begins_item(&self) -> bool {
         let new_line = self.tokens.get(self.position).is_some_and(|token| token.kind == TokenKind::Newline);
         let word = self.peek().is_some_and(|token| token.kind == TokenKind::Ident);
-        new_line && word && self.peek_nth(1).is_some_and(|token| is_punct(token.kind, "="))
+        let after = |token: Token| is_punct(token.kind, "=") || token.kind == TokenKind::QuoteOpen;
+        new_line && word && self.peek_nth(1).is_some_and(after)
     }
 
     /// Moves to the next separator or the end of a list in which an error was found.

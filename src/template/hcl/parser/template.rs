@@ -279,7 +279,7 @@ impl Parser<'_> {
                 match unescaped {
                     Some(c) => text.push(c),
                     None => {
-                        let span = Span::new(self.file, offset, offset + len);
+                        let span = self.range(offset, offset + len);
                         let error = Diagnostic::error(format!("`{}` is no escape sequence", &here[..len])).at(span);
                         self.fail(error.hint("known are \\n \\r \\t \\\" \\\\ \\uXXXX \\UXXXXXXXX; write \\\\ for a backslash"));
                         ok = false;
