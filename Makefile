@@ -1,40 +1,43 @@
-# The habits. `make image` and `make test` need nothing prepared but a Rust toolchain.
+# The habits of the house. `make image` and `make test` are the two commands of the README.
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
-target := $(or $(CARGO_TARGET_DIR),target)
-bakehouse := $(target)/release/bakehouse
+image    := output/debian/debian.qcow2
+target   := $(or $(CARGO_TARGET_DIR),target)
+program  := $(target)/release/bakehouse
 
-.PHONY: image test test-fast lint bench clean
+.PHONY: image test test-fast lint bench clean need-image need-test need-bench build
 
-# A bootable Debian web server in output/debian, baked from templates/debian.
-image:
-	scripts/need image
-	cargo build --release
-	base=$$(templates/debian/base.sh) && $(bakehouse) build -force -var "base_image=$$base" templates/debian
-	templates/debian/check.sh output/debian/debian.qcow2
+# A bootable Debian disk with a small web service, baked and then booted once.
+image: need-image build
+	base=$$(templates/debian/base.sh) && \
+	  $(program) build -force -var base_image=$$base templates/debian
+	templates/debian/check.sh $(image)
 
-# Everything, real guests included.
-test: lint
-	tests/guest/tiny.sh
-	templates/debian/base.sh
-	scripts/test --run-ignored all
+build:
+	cargo build --release --quiet
 
-# What needs no guest.
+# Everything: style, lints, unit tests, and the tests that boot real guests.
+test: need-test lint build
+	cargo build --quiet --workspace --all-targets
+	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
+	  scripts/run-tests
+
+# Without virtual machines: under two minutes once compiled.
 test-fast:
-	scripts/need image
-	scripts/test
+	scripts/run-tests --fast
 
 lint:
-	scripts/need test
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench:
-	scripts/need bench
-	templates/debian/base.sh
-	cargo build --release
-	cargo bench --bench compare
+# Against Debian's packer 1.6.6, in turn: ratios, and target/bench/results.json.
+bench: need-bench build
+	BENCH_OURS=$(abspath $(program)) BENCH_PACKER=/usr/bin/packer BENCH_BASE=$$(templates/debian/base.sh) \
+	  cargo bench --quiet --bench compare -- $(only)
 
 clean:
 	cargo clean
 	rm -rf output
+
+need-image need-test need-bench: need-%:
+	scripts/need $*

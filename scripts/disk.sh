@@ -12,17 +12,24 @@ content_key() { cat "$@" - | sha256sum | cut -c1-12; }
 
 # make_once TARGET: prints TARGET and exits when it exists; else takes the lock and makes $work.
 make_once() {
-  local target=$1
+  target=$1
+  if [ -e "$target" ]; then
+    echo "$target"
+    exit 0
+  fi
   mkdir -p "$(dirname "$target")"
+  if [ "$(id -u)" != 0 ]; then
+    say "needs root to make $target: asking sudo"
+    exec sudo env BAKEHOUSE_CACHE="$(cache_dir)" "$0"
+  fi
   exec 9>"$target.lock"
   flock 9
   if [ -e "$target" ]; then
     echo "$target"
     exit 0
   fi
-  [ "$(id -u)" = 0 ] || { say "needs root to make $target: run it with sudo"; exit 1; }
   work=$(mktemp -d "${TMPDIR:-/tmp}/bakehouse-disk.XXXXXX")
-  trap 'rm -rf "$work" "$target.lock"' EXIT
+  trap 'rm -rf "$work" "$target.lock" "$target.partial"' EXIT
 }
 
 # mirror_sources RELEASE: one-line sources of this machine's own package mirror.
@@ -56,7 +63,8 @@ END
 assemble_disk() {
   local root=$1 label=$2 size=$3 raw=$4
   truncate -s "$size" "$raw"
-  local sectors=$(($(stat -c %s "$raw") / 512 - 36864 - 2048))
+  # Whole MiB, as sfdisk rounds, less the second partition table at the end.
+  local sectors=$((($(stat -c %s "$raw") / 512 - 36864 - 34) / 2048 * 2048))
   sfdisk --quiet "$raw" <<END
 label: gpt
 start=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649, name=bios
@@ -66,7 +74,7 @@ END
   write_bios_grub "$raw" 2048 "$label"
   write_esp "$raw" 4096 32768 "$label"
   local fs=$work/root.ext4
-  truncate -s $((sectors / 8 * 4096)) "$fs"
+  truncate -s $((sectors * 512)) "$fs"
   mke2fs -q -t ext4 -b 4096 -L "$label" -E lazy_itable_init=0,lazy_journal_init=0 -d "$root" "$fs"
   dd if="$fs" of="$raw" bs=1M oflag=seek_bytes seek=$((36864 * 512)) conv=notrunc,sparse status=none
   rm "$fs"

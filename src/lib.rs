@@ -8,4 +8,5 @@ pub mod post;
 pub mod provision;
 pub mod registry;
 pub mod report;
+pub mod script;
 pub mod template;

@@ -1,1 +1,36 @@
+//! From a plan to artifacts: the stages of each build in order, builds side by side, undo, evidence
+//! and cancel. The engine never prints and knows no backend by name.
 
+mod build;
+mod chains;
+mod evidence;
+#[cfg(test)]
+mod fake;
+pub mod gc;
+mod known;
+mod power;
+mod prepare;
+mod provisioning;
+mod reach;
+mod run;
+mod scratch;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod undo;
+
+pub use build::{OnError, Report, StageTime};
+pub use chains::Made;
+pub use prepare::{Kinds, PostStep, Prepared, Step, prepare};
+pub use run::{Run, Summary, run};
+pub use stage::Stage;
+pub use undo::{Journal, Undoers};
+
+use std::sync::Arc;
+
+/// What undoes everything that this program can acquire.
+pub fn undoers(kinds: &Kinds) -> Undoers {
+    let mut all = bakehouse_kit::undo::undoers();
+    all.extend(kinds.backends.iter().flat_map(|backend| backend.undoers()));
+    Arc::from(all)
+}

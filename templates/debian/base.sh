@@ -22,9 +22,9 @@ packages=(
   systemd-resolved libnss-myhostname iproute2 ca-certificates
 )
 
-# What the initramfs carries: every disk controller that the cloud kernel drives (it has no AHCI, so a SATA
-# disk cannot be its root, nor can an LSI one). NVMe and ext4 are built in.
-drivers=(virtio_pci virtio_blk virtio_scsi ata_piix ata_generic vmw_pvscsi xen_blkfront hv_storvsc sd_mod)
+# What the initramfs carries: every disk controller that the cloud kernel drives (it has no AHCI and no LSI, so
+# neither can hold the root), and CD drives, for cloud-init looks for its seed before udev has found the rest.
+drivers=(virtio_pci virtio_blk virtio_scsi ata_piix ata_generic vmw_pvscsi xen-blkfront hv_storvsc sd_mod sr_mod nvme)
 
 key=$(content_key "$here/base.sh" "$here/../../scripts/disk.sh" <<<"$release ${packages[*]}")
 target=$(cache_dir)/base/debian-12-$key.qcow2
@@ -33,9 +33,15 @@ make_once "$target"  # prints the path and exits when it is there already
 root=$work/root
 say "installing Debian $release (about a minute)"
 cat >"$work/essential.sh" <<END
-mkdir -p "\$1/etc/initramfs-tools/conf.d" "\$1/usr/share/initramfs-tools/modules.d"
+mkdir -p "\$1/etc/initramfs-tools/conf.d" "\$1/etc/initramfs-tools/hooks"
 echo MODULES=list >"\$1/etc/initramfs-tools/conf.d/bakehouse"
-printf '%s\n' ${drivers[*]} >"\$1/usr/share/initramfs-tools/modules.d/bakehouse"
+cat >"\$1/etc/initramfs-tools/hooks/bakehouse" <<HOOK
+#!/bin/sh
+[ "\\\$1" = prereqs ] && exit 0
+. /usr/share/initramfs-tools/hook-functions
+manual_add_modules ${drivers[*]}
+HOOK
+chmod 755 "\$1/etc/initramfs-tools/hooks/bakehouse"
 END
 mmdebstrap --quiet --variant=minbase --mode=root \
   --include="$(IFS=,; echo "${packages[*]}")" \

@@ -80,6 +80,6 @@ build {
 
   post-processor "checksum" {
     checksum_types = ["sha256"]
-    output         = "${var.output_directory}/debian.{{.ChecksumType}}"
+    output         = "${var.output_directory}/SHA256SUMS"
   }
 }

@@ -111,6 +111,11 @@ pub trait Machine: Send {
     async fn connected(&mut self, _cx: &Cx, _guest: &Guest) -> Result<()> {
         Ok(())
     }
+    /// Returns when the machine has ended by itself, with what it said; never, where that cannot be
+    /// seen. Watched while the communicator is awaited, and dropped when that answered.
+    async fn gone(&mut self, _cx: &Cx) -> crate::Error {
+        std::future::pending().await
+    }
     /// Freezes the machine; `None` where the platform or this configuration cannot.
     async fn checkpoint(&mut self, _cx: &Cx, _key: &str) -> Result<Option<Checkpoint>> {
         Ok(None)

@@ -45,6 +45,9 @@ pub enum CommError {
     /// The connection is gone: a reboot, a crash, a dead network.
     #[error("the connection to the guest was lost: {0}")]
     Lost(String),
+    /// The connection was gone before the guest took the command: it is safe to run it again.
+    #[error("the connection to the guest was lost before the command started: {0}")]
+    NotStarted(String),
     #[error("{path}: {reason}")]
     Remote { path: String, reason: String },
     #[error("{path}: {source}")]
@@ -93,4 +96,8 @@ pub trait Connector: Send + Sync {
     fn facts(&self) -> Facts;
     /// Waits until the machine answers and the login worked, up to the communicator's own deadline.
     async fn connect(&self, cx: &Cx) -> Result<Arc<dyn Communicator>>;
+    /// Called once after the last provisioner: takes away what only the build needed.
+    async fn finish(&self, _cx: &Cx, _comm: &dyn Communicator) -> Result<()> {
+        Ok(())
+    }
 }

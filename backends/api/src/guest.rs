@@ -44,6 +44,15 @@ impl Guest {
         self.connect(cx).await
     }
 
+    /// After the last provisioner: lets the connector take away what only the build needed.
+    /// A guest that nobody connected to is left alone.
+    pub async fn finish(&self, cx: &Cx) -> Result<()> {
+        match (&self.connector, self.current.read().await.clone()) {
+            (Some(connector), Some(comm)) => connector.finish(cx, &*comm).await,
+            _ => Ok(()),
+        }
+    }
+
     pub async fn close(&self) {
         if let Some(comm) = self.current.write().await.take() {
             comm.close().await;

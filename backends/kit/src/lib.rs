@@ -2,5 +2,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod boot_command;
+pub mod cloud_init;
+pub mod communicator;
+pub mod floppy;
+pub mod glob;
+pub mod http;
+pub mod iso9660;
+pub mod media;
+pub mod output;
 pub mod process;
+pub mod ssh;
+pub mod tree;
 pub mod undo;

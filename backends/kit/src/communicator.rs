@@ -1,0 +1,74 @@
+//! The `communicator` option and everything that belongs to it, for builders that have a machine.
+
+use bakehouse_api::{Diagnostic, Diagnostics, choices, options};
+
+use crate::ssh::SshOptions;
+
+choices! {
+    pub enum CommKind {
+        Ssh = "ssh",
+        None = "none",
+        Winrm = "winrm",
+    }
+}
+
+options! {
+    /// How commands and files reach the machine.
+    pub struct CommOptions {
+        /// `ssh`, or `none` for a machine that no provisioner touches. `winrm` is not supported.
+        communicator: CommKind = CommKind::Ssh,
+        /// Not supported.
+        winrm_username: Option<String>,
+        /// Not supported.
+        winrm_password: Option<bakehouse_api::Secret>,
+        /// Not supported.
+        winrm_host: Option<String>,
+        /// Not supported.
+        winrm_port: Option<String>,
+        /// Not supported.
+        winrm_timeout: Option<String>,
+        /// Not supported.
+        winrm_no_proxy: Option<String>,
+        /// Not supported.
+        winrm_use_ssl: Option<String>,
+        /// Not supported.
+        winrm_insecure: Option<String>,
+        /// Not supported.
+        winrm_use_ntlm: Option<String>,
+    }
+    flatten { ssh: SshOptions }
+}
+
+impl CommOptions {
+    /// Everything that can be known without a machine. Builders fill in what they know better
+    /// (a user name for a seed they write themselves) before they call this.
+    pub fn check(&self, diagnostics: &mut Diagnostics) {
+        self.refuse_winrm(diagnostics);
+        if self.communicator == CommKind::Ssh {
+            self.ssh.check(diagnostics);
+        }
+    }
+
+    fn refuse_winrm(&self, diagnostics: &mut Diagnostics) {
+        if self.communicator == CommKind::Winrm {
+            let refused = Diagnostic::error("the communicator `winrm` is not supported")
+                .at(self.spans.at("communicator"))
+                .hint("Windows Server 2019 and later have an OpenSSH server: use `communicator = \"ssh\"`");
+            diagnostics.push(refused);
+            return;
+        }
+        for name in Self::winrm_names().filter(|name| self.spans.has(name)) {
+            let refused = Diagnostic::error(format!("`{name}` is not supported: there is no winrm communicator"))
+                .at(self.spans.at(name))
+                .hint("remove it");
+            diagnostics.push(refused);
+        }
+    }
+
+    fn winrm_names() -> impl Iterator<Item = &'static str> {
+        <Self as bakehouse_api::Options>::fields()
+            .into_iter()
+            .map(|field| field.name)
+            .filter(|name| name.starts_with("winrm_"))
+    }
+}

@@ -1,0 +1,51 @@
+//! The stages of a build, as data.
+
+use super::prepare::Prepared;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Resolves what the source names and starts the machine.
+    Start,
+    /// Types the boot command.
+    Type,
+    /// Waits until the communicator answers.
+    Connect,
+    Provision(usize),
+    PowerOff,
+    /// Turns what the machine wrote into the artifact.
+    Capture,
+    PostProcess {
+        chain: usize,
+        step: usize,
+    },
+}
+
+impl Stage {
+    /// All stages of a build, in order.
+    pub fn of(build: &Prepared) -> Vec<Stage> {
+        let mut stages = vec![Stage::Start];
+        if build.builder.provisions() {
+            stages.extend([Stage::Type, Stage::Connect]);
+            stages.extend((0..build.provisioners.len()).map(Stage::Provision));
+            stages.push(Stage::PowerOff);
+        }
+        stages.push(Stage::Capture);
+        for (chain, steps) in build.post.iter().enumerate() {
+            stages.extend((0..steps.len()).map(|step| Stage::PostProcess { chain, step }));
+        }
+        stages
+    }
+
+    /// As reports show it.
+    pub fn name(self, build: &Prepared) -> String {
+        match self {
+            Stage::Start => "start".into(),
+            Stage::Type => "type".into(),
+            Stage::Connect => "connect".into(),
+            Stage::Provision(n) => format!("provision {}: {}", n + 1, build.provisioners[n].plan.name),
+            Stage::PowerOff => "power off".into(),
+            Stage::Capture => "capture".into(),
+            Stage::PostProcess { chain, step } => format!("post-process: {}", build.post[chain][step].plan.name),
+        }
+    }
+}

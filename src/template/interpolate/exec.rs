@@ -1,0 +1,279 @@
+//! Runs a parsed template.
+
+use std::collections::BTreeMap;
+
+use bakehouse_api::diag::nearest;
+
+use super::parse::{Command, Node, Operand, Pipe, Term};
+use super::{EngineCx, EngineError, functions};
+
+/// Nested loops multiply: more steps than this are a slip.
+const STEP_LIMIT: usize = 100_000;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    String(String),
+    /// The fields of the moment.
+    Fields(&'a BTreeMap<String, String>),
+}
+
+impl Value<'_> {
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Nil => "nothing",
+            Value::Bool(_) => "a bool",
+            Value::Int(_) => "a whole number",
+            Value::Float(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Fields(_) => "the set of all fields",
+        }
+    }
+
+    pub fn is_true(&self) -> bool {
+        match self {
+            Value::Nil => false,
+            Value::Bool(value) => *value,
+            Value::Int(n) => *n != 0,
+            Value::Float(n) => *n != 0.0,
+            Value::String(text) => !text.is_empty(),
+            Value::Fields(fields) => !fields.is_empty(),
+        }
+    }
+
+    pub fn show(&self) -> String {
+        match self {
+            Value::Nil => "<nil>".into(),
+            Value::Bool(value) => value.to_string(),
+            Value::Int(n) => n.to_string(),
+            Value::Float(n) => functions::float_text(*n),
+            Value::String(text) => text.clone(),
+            Value::Fields(fields) => {
+                let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+                format!("map[{}]", pairs.join(" "))
+            }
+        }
+    }
+}
+
+pub fn run(nodes: &[Node], cx: &EngineCx, data: &BTreeMap<String, String>) -> Result<String, EngineError> {
+    let variables = vec![(String::new(), Value::Fields(data))];
+    let mut run = Run { cx, data, variables, out: String::new(), steps: 0 };
+    run.list(nodes, &Value::Fields(data))?;
+    Ok(run.out)
+}
+
+#[derive(PartialEq)]
+enum Flow {
+    On,
+    Break,
+    Continue,
+}
+
+struct Run<'a> {
+    cx: &'a EngineCx,
+    data: &'a BTreeMap<String, String>,
+    /// Innermost last; `$` itself is the first, with an empty name.
+    variables: Vec<(String, Value<'a>)>,
+    out: String,
+    steps: usize,
+}
+
+impl<'a> Run<'a> {
+    /// Variables that are set inside end with the list.
+    fn list(&mut self, nodes: &[Node], dot: &Value<'a>) -> Result<Flow, EngineError> {
+        let known = self.variables.len();
+        let mut flow = Flow::On;
+        for node in nodes {
+            flow = self.node(node, dot)?;
+            if flow != Flow::On {
+                break;
+            }
+        }
+        self.variables.truncate(known);
+        Ok(flow)
+    }
+
+    fn node(&mut self, node: &Node, dot: &Value<'a>) -> Result<Flow, EngineError> {
+        match node {
+            Node::Text(text) => self.out.push_str(text),
+            Node::Action(pipe) => {
+                let value = self.pipe(pipe, dot)?;
+                if pipe.variables.is_empty() {
+                    self.out.push_str(&value.show());
+                }
+            }
+            Node::If { test, then, otherwise } | Node::With { test, then, otherwise } => {
+                let known = self.variables.len();
+                let value = self.pipe(test, dot)?;
+                let inner = if matches!(node, Node::With { .. }) { &value } else { dot };
+                let flow = if value.is_true() { self.list(then, inner) } else { self.list(otherwise, dot) };
+                self.variables.truncate(known);
+                return flow;
+            }
+            Node::Range { over, body, otherwise } => return self.range(over, body, otherwise, dot),
+            Node::Break => return Ok(Flow::Break),
+            Node::Continue => return Ok(Flow::Continue),
+        }
+        Ok(Flow::On)
+    }
+
+    fn range(&mut self, over: &Pipe, body: &[Node], otherwise: &[Node], dot: &Value<'a>) -> Result<Flow, EngineError> {
+        let known = self.variables.len();
+        let value = self.commands(over, dot)?;
+        let Value::Fields(fields) = value else {
+            return Err(EngineError::new(over.at, format!("`range` cannot go through {}", value.kind())));
+        };
+        if fields.is_empty() {
+            return self.list(otherwise, dot);
+        }
+        for (name, field) in fields {
+            self.step(over.at)?;
+            let item = Value::String(field.clone());
+            match over.variables.as_slice() {
+                [value] => self.variables.push((value.clone(), item.clone())),
+                [key, value] => {
+                    self.variables.push((key.clone(), Value::String(name.clone())));
+                    self.variables.push((value.clone(), item.clone()));
+                }
+                _ => {}
+            }
+            let flow = self.list(body, &item)?;
+            self.variables.truncate(known);
+            if flow == Flow::Break {
+                break;
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn step(&mut self, at: usize) -> Result<(), EngineError> {
+        self.steps += 1;
+        if self.steps > STEP_LIMIT {
+            return Err(EngineError::new(at, format!("this goes on for more than {STEP_LIMIT} steps")));
+        }
+        Ok(())
+    }
+
+    /// The value, which also goes to the variable that the pipe names.
+    fn pipe(&mut self, pipe: &Pipe, dot: &Value<'a>) -> Result<Value<'a>, EngineError> {
+        let value = self.commands(pipe, dot)?;
+        match pipe.variables.as_slice() {
+            [] => {}
+            [name] if pipe.assigns => {
+                let place = self.variables.iter_mut().rev().find(|(known, _)| known == name);
+                let (_, slot) =
+                    place.ok_or_else(|| EngineError::new(pipe.at, format!("there is no variable `${name}`")))?;
+                *slot = value.clone();
+            }
+            [name] => self.variables.push((name.clone(), value.clone())),
+            _ => return Err(EngineError::new(pipe.at, "only `range` sets two variables")),
+        }
+        Ok(value)
+    }
+
+    fn commands(&mut self, pipe: &Pipe, dot: &Value<'a>) -> Result<Value<'a>, EngineError> {
+        let mut piped = None;
+        for command in &pipe.commands {
+            self.step(command.at)?;
+            piped = Some(self.command(command, piped, dot)?);
+        }
+        Ok(piped.unwrap_or(Value::Nil))
+    }
+
+    fn command(
+        &mut self,
+        command: &Command,
+        piped: Option<Value<'a>>,
+        dot: &Value<'a>,
+    ) -> Result<Value<'a>, EngineError> {
+        let Some((first, rest)) = command.operands.split_first() else { return Ok(Value::Nil) };
+        let Term::Function(name) = &first.term else {
+            if piped.is_some() || !rest.is_empty() {
+                let at = rest.first().map_or(first.at, |operand| operand.at);
+                return Err(EngineError::new(at, "only a function takes arguments"));
+            }
+            if first.term == Term::Nil {
+                return Err(EngineError::new(first.at, "`nil` alone is no value to show"));
+            }
+            return self.operand(first, dot);
+        };
+        if matches!(name.as_str(), "and" | "or") {
+            return self.shortcut(name == "or", rest, piped, first.at, dot);
+        }
+        let mut args = Vec::new();
+        for operand in rest {
+            args.push((operand.at, self.operand(operand, dot)?));
+        }
+        args.extend(piped.map(|value| (first.at, value)));
+        let value = functions::call(self.cx, name, first.at, args)?;
+        self.fields(value, &first.fields, first.at)
+    }
+
+    /// `and` and `or` evaluate only as far as they must.
+    fn shortcut(
+        &mut self,
+        stop: bool,
+        operands: &[Operand],
+        piped: Option<Value<'a>>,
+        at: usize,
+        dot: &Value<'a>,
+    ) -> Result<Value<'a>, EngineError> {
+        let mut last = None;
+        for operand in operands {
+            let value = self.operand(operand, dot)?;
+            if value.is_true() == stop {
+                return Ok(value);
+            }
+            last = Some(value);
+        }
+        let name = if stop { "or" } else { "and" };
+        piped.or(last).ok_or_else(|| EngineError::new(at, format!("`{name}` needs an argument")))
+    }
+
+    fn operand(&mut self, operand: &Operand, dot: &Value<'a>) -> Result<Value<'a>, EngineError> {
+        let at = operand.at;
+        let value = match &operand.term {
+            Term::Dot => dot.clone(),
+            Term::Nil => Value::Nil,
+            Term::Bool(value) => Value::Bool(*value),
+            Term::Int(n) => Value::Int(*n),
+            Term::Float(n) => Value::Float(*n),
+            Term::String(text) => Value::String(text.clone()),
+            Term::Function(name) => functions::call(self.cx, name, at, Vec::new())?,
+            Term::Pipe(pipe) => self.pipe(pipe, dot)?,
+            Term::Variable(name) => {
+                let known = self.variables.iter().rev().find(|(known, _)| known == name);
+                known
+                    .map(|(_, value)| value.clone())
+                    .ok_or_else(|| EngineError::new(at, format!("there is no variable `${name}`")))?
+            }
+        };
+        self.fields(value, &operand.fields, at)
+    }
+
+    fn fields(&self, value: Value<'a>, names: &[String], at: usize) -> Result<Value<'a>, EngineError> {
+        let mut value = value;
+        for name in names {
+            let Value::Fields(fields) = value else {
+                return Err(EngineError::new(at, format!("{} has no field `{name}`", value.kind())));
+            };
+            let field = fields.get(name).ok_or_else(|| self.missing(name, at))?;
+            value = Value::String(field.clone());
+        }
+        Ok(value)
+    }
+
+    fn missing(&self, name: &str, at: usize) -> EngineError {
+        let known: Vec<String> = self.data.keys().map(|name| format!(".{name}")).collect();
+        let rest = match nearest(name, self.data.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `.{near}`?"),
+            None if known.is_empty() => "there are no fields in this option".to_owned(),
+            None => format!("there are {}", known.join(", ")),
+        };
+        EngineError::new(at, format!("there is no field `.{name}` here; {rest}"))
+    }
+}

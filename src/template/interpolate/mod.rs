@@ -1,0 +1,76 @@
+//! The `{{ }}` engine: Go's text/template as far as options of a template use it, with Packer's
+//! functions. Errors say at which byte of the text they are.
+
+mod exec;
+mod functions;
+mod lex;
+mod parse;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use bakehouse_api::{Facts, Interpolate};
+
+/// What the functions of the engine answer from.
+#[derive(Clone, Debug)]
+pub struct EngineCx {
+    /// What `user` knows: the variables of a JSON template. None: the template is HCL2.
+    pub user: Option<BTreeMap<String, String>>,
+    pub build_name: String,
+    pub build_type: String,
+    /// What `build` knows. None: no machine runs yet, every fact is `unknown`.
+    pub facts: Option<Facts>,
+    /// The folder of the template.
+    pub root: PathBuf,
+    pub cwd: PathBuf,
+    /// What `packer_version` says.
+    pub version: String,
+    /// When the run began.
+    pub now: SystemTime,
+    /// What `env` knows. None: outside of `variables`, where it may not be asked.
+    pub env: Option<BTreeMap<String, String>>,
+}
+
+/// Where in the text, and what.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text} (at byte {at})")]
+pub struct EngineError {
+    pub at: usize,
+    pub text: String,
+}
+
+impl EngineError {
+    fn new(at: usize, text: impl Into<String>) -> Self {
+        Self { at, text: text.into() }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Engine {
+    cx: EngineCx,
+}
+
+impl Engine {
+    pub fn new(cx: EngineCx) -> Self {
+        Self { cx }
+    }
+
+    /// Like [`Interpolate::render`], with the place of the error.
+    pub fn run(&self, text: &str, data: &BTreeMap<String, String>) -> Result<String, EngineError> {
+        if !text.contains("{{") {
+            return Ok(text.to_owned());
+        }
+        let nodes = parse::parse(text)?;
+        exec::run(&nodes, &self.cx, data)
+    }
+}
+
+impl Interpolate for Engine {
+    fn render(&self, text: &str, data: &BTreeMap<String, String>) -> Result<String, String> {
+        self.run(text, data).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;
