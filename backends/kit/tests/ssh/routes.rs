@@ -175,7 +175,7 @@ async fn a_dead_guest_is_noticed_by_keep_alives() {
     freeze.cancel();
     let began = Instant::now();
     let error = comm.run(&cx, &Command::new("echo never"), &mut |_, _| ()).await.expect_err("is lost");
-    assert!(matches!(error, CommError::Lost(_)), "{error}");
+    assert!(matches!(error, CommError::NotStarted(_)), "{error}");
     assert!(error.to_string().contains("keep-alive"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
@@ -190,7 +190,7 @@ async fn a_connection_that_ends_is_lost_and_not_a_failed_command() {
     let error = comm.run(&cx, &Command::new("kill -9 $PPID; sleep 5"), &mut |_, _| ()).await.expect_err("is lost");
     assert!(matches!(error, CommError::Lost(_)), "{error}");
     let error = comm.run(&cx, &Command::new("true"), &mut |_, _| ()).await.expect_err("stays lost");
-    assert!(matches!(error, CommError::Lost(_)), "{error}");
+    assert!(matches!(error, CommError::NotStarted(_)), "{error}");
     let comm = connector.connect(&cx).await.expect("connects again");
     assert_eq!(sh(&comm, &cx, "echo again").await.1, "again\n");
 }
