@@ -318,3 +318,6 @@ fn escaped(text: &str) -> String {
 pub fn escaped_path(path: &Path) -> String {
     escaped(&path.to_string_lossy())
 }
+
+#[cfg(test)]
+mod tests;

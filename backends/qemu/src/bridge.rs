@@ -73,4 +73,11 @@ impl Connector for OnBridge {
     async fn connect(&self, cx: &Cx) -> Result<Arc<dyn Communicator>> {
         self.found.get_or_try_init(|| self.find(cx)).await?.connect(cx).await
     }
+
+    async fn finish(&self, cx: &Cx, comm: &dyn Communicator) -> Result<()> {
+        match self.found.get() {
+            Some(found) => found.finish(cx, comm).await,
+            None => Ok(()),
+        }
+    }
 }

@@ -9,6 +9,7 @@ use bakehouse_api::{
 use tokio::sync::OnceCell;
 
 use bakehouse_kit::communicator::CommKind;
+use bakehouse_kit::download::Fetched;
 
 use crate::disk::{Img, Info};
 use crate::options::{CloudInit, QemuOptions};
@@ -21,8 +22,6 @@ pub struct QemuBuilder {
     pub options: QemuOptions,
     pub vm_name: String,
     pub output: PathBuf,
-    /// Where relative paths of media begin.
-    pub root: PathBuf,
     resolved: OnceCell<Resolved>,
     inputs: Vec<Input>,
 }
@@ -32,6 +31,7 @@ pub struct Resolved {
     pub accel: accel::Choice,
     /// The installer or the base image.
     pub iso: PathBuf,
+    digest: String,
     /// Of a base image.
     pub info: Option<Info>,
 }
@@ -45,14 +45,19 @@ impl QemuBuilder {
         let before = found.errors();
         check::check(&options, found);
         options.comm.check(found);
-        options.media.check(&body.root, found);
+        // Packer's relative paths begin where it is started, and the program does not change that.
+        let here = Path::new(".");
+        options.iso.check(here, found);
+        options.media.check(here, found);
+        options.http.check(here, found);
+        options.boot.check(found);
         if found.errors() > before {
             return None;
         }
         let vm_name = options.vm_name.clone().unwrap_or_else(|| format!("packer-{}", body.build_name));
         let output = options.output_directory.clone().unwrap_or_else(|| format!("output-{}", body.build_name).into());
         let inputs = inputs(body);
-        Some(Self { options, vm_name, output, root: body.root.clone(), resolved: OnceCell::new(), inputs })
+        Some(Self { options, vm_name, output, resolved: OnceCell::new(), inputs })
     }
 
     pub async fn resolved(&self, cx: &Cx) -> Result<&Resolved> {
@@ -66,14 +71,17 @@ impl QemuBuilder {
             let error = start::hint_package(&options.qemu_binary, error);
             error.at(self.at(if options.accelerator.is_some() { "accelerator" } else { "qemu_binary" }))
         })?;
-        let iso = bakehouse_kit::download::fetch(cx, &options.iso).await?;
+        let request = options.iso.request();
+        let request = request.ok_or_else(|| Error::new(Kind::Internal, "an image without URL passed validation"))?;
+        let fetched = bakehouse_kit::download::fetch(cx, &request).await.map_err(Error::from);
+        let Fetched { path: iso, digest, .. } = fetched.map_err(|error| error.at(self.iso_place()))?;
         let info = if options.disk_image { Some(self.inspect(cx, &iso).await?) } else { None };
-        Ok(Resolved { accel, iso, info })
+        Ok(Resolved { accel, iso, digest: digest.to_string(), info })
     }
 
     async fn inspect(&self, cx: &Cx, image: &Path) -> Result<Info> {
         let img = Img { cx, args: None };
-        let place = |error: Error| error.at(self.at("iso_url"));
+        let place = |error: Error| error.at(self.iso_place());
         let info = img.info(image).await.map_err(place)?;
         img.verify(image, &info).await.map_err(place)?;
         let wanted = self.options.disk_size.0;
@@ -85,6 +93,10 @@ impl QemuBuilder {
             return Err(error.at(self.at("disk_size")));
         }
         Ok(info)
+    }
+
+    fn iso_place(&self) -> bakehouse_api::Span {
+        self.at(if self.options.spans.has("iso_url") { "iso_url" } else { "iso_urls" })
     }
 
     pub fn at(&self, option: &str) -> bakehouse_api::Span {
@@ -118,9 +130,9 @@ impl Builder for QemuBuilder {
         if let Some(why) = &resolved.accel.why {
             cx.message(format!("Accelerator {}: {why}", resolved.accel.accelerator.as_str()));
         }
-        let digest = bakehouse_kit::digest::of_file(cx, &resolved.iso).await?;
         let name = if self.options.disk_image { "base image" } else { "installer" };
-        Ok(vec![Input::new(name, digest), Input::new("accelerator", resolved.accel.accelerator.as_str())])
+        let accelerator = resolved.accel.accelerator.as_str();
+        Ok(vec![Input::new(name, resolved.digest.clone()), Input::new("accelerator", accelerator)])
     }
 
     async fn start(&self, cx: &Cx, from: Origin) -> Result<Box<dyn Machine>> {
@@ -132,18 +144,17 @@ impl Builder for QemuBuilder {
 }
 
 impl QemuOptions {
+    /// Does this build make a key for its login?
+    pub fn makes_key(&self) -> bool {
+        self.comm.communicator == CommKind::Ssh && !self.comm.ssh.has_credentials()
+    }
+
     /// Does this build make a seed of its own?
     pub fn seeds(&self) -> bool {
         match self.cloud_init {
             CloudInit::Always => true,
             CloudInit::Never => false,
-            CloudInit::Auto => {
-                self.disk_image
-                    && self.comm.communicator == CommKind::Ssh
-                    && !self.comm.ssh.has_credentials()
-                    && !self.media.has_cd()
-                    && !self.media.has_floppy()
-            }
+            CloudInit::Auto => self.disk_image && self.makes_key() && !self.media.has_cd() && !self.media.has_floppy(),
         }
     }
 }

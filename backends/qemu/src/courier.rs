@@ -27,9 +27,8 @@ const UNPLUG: Duration = Duration::from_secs(10);
 
 /// What is shared by all connections to one machine.
 pub struct Hotplug {
-    pub qmp: Qmp,
-    pub bus: &'static str,
-    pub status: Status,
+    qmp: Qmp,
+    bus: &'static str,
     /// One disk at a time: a root port has a single slot.
     slot: Arc<Mutex<()>>,
     count: AtomicU64,
@@ -45,8 +44,8 @@ enum Ability {
 }
 
 impl Hotplug {
-    pub fn new(qmp: Qmp, bus: &'static str, status: Status) -> Self {
-        Self { qmp, bus, status, slot: Arc::default(), count: AtomicU64::new(1), ability: OnceCell::new() }
+    pub fn new(qmp: Qmp, bus: &'static str) -> Self {
+        Self { qmp, bus, slot: Arc::default(), count: AtomicU64::new(1), ability: OnceCell::new() }
     }
 }
 

@@ -24,8 +24,6 @@ const QUICK: Duration = Duration::from_secs(120);
 pub struct Info {
     pub format: String,
     pub virtual_size: u64,
-    #[serde(default)]
-    pub backing_filename: Option<String>,
 }
 
 /// What a disk starts as.

@@ -102,9 +102,8 @@ impl Launcher<'_> {
         let options = &self.builder.options;
         let locks = self.cx.settings().cache.join("ports");
         let at = |option: &'static str| move |error: Error| error.at(self.builder.at(option));
-        let forwards = options.comm.communicator == CommKind::Ssh
-            && options.net_bridge.is_none()
-            && !options.skip_nat_mapping;
+        let forwards =
+            options.comm.communicator == CommKind::Ssh && options.net_bridge.is_none() && !options.skip_nat_mapping;
         let ssh = forwards.then(|| {
             lease(&locks, "127.0.0.1", options.host_port_min, options.host_port_max, "SSH").map_err(at("host_port_min"))
         });
@@ -126,7 +125,7 @@ impl Launcher<'_> {
             disks: self.disks.iter().map(|disk| (disk.file.clone(), disk.format)).collect(),
             iso,
             cd: media.cd.clone(),
-            seed: media.seed.as_ref().map(|seed| seed.image.clone()),
+            seed: media.seed.clone(),
             floppy: media.floppy.clone(),
             ssh_port,
             vnc_port: ports.vnc.as_ref().map(|lease| lease.port),
@@ -189,7 +188,8 @@ impl Launcher<'_> {
         let env = &self.cx.settings().env;
         let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| env.get(*name).is_some_and(|v| !v.is_empty()));
         if !desktop {
-            self.cx.message("There is no display to open a window on: the machine runs without one, as with `headless`");
+            self.cx
+                .message("There is no display to open a window on: the machine runs without one, as with `headless`");
             return None;
         }
         let help = Program::new(&options.qemu_binary).args(["-display", "help"]);
@@ -227,4 +227,3 @@ fn random_password() -> Result<Secret> {
         .map_err(|error| Error::io("reading /dev/urandom", &error))?;
     Ok(Secret::new(bytes.map(|byte| char::from(LETTERS[usize::from(byte) % LETTERS.len()])).iter().collect::<String>()))
 }
-

@@ -10,6 +10,7 @@ use bakehouse_api::keyboard::BootStep;
 use bakehouse_api::{
     Artifact, Command, Communicator, Connector, Cx, Error, Facts, Guest, Kind, Machine, Result, async_trait,
 };
+use bakehouse_kit::http::HttpServer;
 use tokio::sync::Mutex;
 
 use crate::agent::Agent;
@@ -49,9 +50,9 @@ pub struct Harvest {
 
 /// Held for as long as the machine runs.
 pub struct Held {
-    pub ports: Vec<PortLease>,
-    pub tpm: Option<Swtpm>,
-    pub http: Option<bakehouse_kit::http::HttpServer>,
+    pub _ports: Vec<PortLease>,
+    pub _tpm: Option<Swtpm>,
+    pub _http: Option<HttpServer>,
 }
 
 pub struct QemuMachine {
@@ -137,6 +138,13 @@ impl Machine for QemuMachine {
         self.guest = Some(guest.clone());
         self.set_clock(cx).await;
         Ok(())
+    }
+
+    async fn gone(&mut self, _cx: &Cx) -> Error {
+        match self.vm.status.ended().await {
+            State::Failed(error) => error,
+            _ => Error::new(Kind::Guest, "the guest switched itself off"),
+        }
     }
 
     async fn ask_off(&mut self, cx: &Cx) -> Result<bool> {
@@ -259,5 +267,9 @@ impl Connector for Watched {
             }
             .context("waiting for the guest to be reached")),
         }
+    }
+
+    async fn finish(&self, cx: &Cx, comm: &dyn Communicator) -> Result<()> {
+        self.inner.finish(cx, comm).await
     }
 }

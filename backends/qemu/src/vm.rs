@@ -27,7 +27,6 @@ pub enum State {
 }
 
 pub struct Vm {
-    pub pid: u32,
     pub qmp: Qmp,
     pub status: Status,
     kill: mpsc::Sender<()>,
@@ -94,10 +93,9 @@ impl Vm {
         let (agent, agent_seen) = watch::channel(false);
         let (kill, killed) = mpsc::channel(1);
         let stderr = Arc::new(Mutex::new(String::new()));
-        let pid = running.pid;
         let minder = Minder { cx: cx.clone(), events: qmp.events(), state, agent, stderr: stderr.clone(), told: None };
         tokio::spawn(minder.mind(running, killed));
-        Ok(Self { pid, qmp, status: Status { state: state_seen, agent: agent_seen }, kill, stderr })
+        Ok(Self { qmp, status: Status { state: state_seen, agent: agent_seen }, kill, stderr })
     }
 
     /// QEMU's last words so far.

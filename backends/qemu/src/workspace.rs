@@ -30,9 +30,9 @@ pub fn refuse_existing(cx: &Cx, written: &Path) -> Result<()> {
 impl Workspace {
     pub fn new(cx: &Cx, written: &Path) -> Result<Self> {
         let output = cx.settings().cwd.join(written);
-        let name = output.file_name().ok_or_else(|| {
-            Error::new(Kind::Config, format!("`{}` cannot be an output directory", output.display()))
-        })?;
+        let name = output
+            .file_name()
+            .ok_or_else(|| Error::new(Kind::Config, format!("`{}` cannot be an output directory", output.display())))?;
         let parent = output.parent().unwrap_or(Path::new("/"));
         let doing = format!("making a folder for the build in {}", parent.display());
         let made = std::fs::create_dir_all(parent).and_then(|()| {

@@ -1,6 +1,6 @@
 //! Disks, CD drives and the floppy, with the controllers they need.
 
-use crate::options::{Cache, DetectZeroes, Discard, Interface};
+use crate::options::{DetectZeroes, Discard, Interface};
 
 use super::{Arg, Cdrom, Disk, Hardware, arg, escaped_path};
 
@@ -94,18 +94,5 @@ fn bus(interface: Interface, units: &mut Units) -> Option<String> {
         Interface::VirtioScsi => Some(format!("bus=virtio-scsi.0,scsi-id={}", next(&mut units.scsi))),
         Interface::Scsi => Some(format!("bus=scsi.0,scsi-id={}", next(&mut units.scsi))),
         Interface::Sata => Some(format!("bus=sata.{}", next(&mut units.sata))),
-    }
-}
-
-/// A drive that only carries data to the guest.
-pub fn read_only_disk(file: std::path::PathBuf, interface: Interface) -> Disk {
-    Disk {
-        file,
-        format: crate::options::Format::Raw,
-        interface,
-        cache: Cache::Writeback,
-        discard: Discard::Ignore,
-        detect_zeroes: DetectZeroes::Off,
-        read_only: true,
     }
 }

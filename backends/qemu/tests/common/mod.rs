@@ -7,8 +7,8 @@ use std::time::Duration;
 use bakehouse_api::body::Verbatim;
 use bakehouse_api::testing::{self, Recorder};
 use bakehouse_api::{
-    Artifact, Backend, Body, Builder, Command, Communicator, Cx, Diagnostics, Entry, Form, Guest, Machine, Node, Origin,
-    Result, Span, SpanTree, Value,
+    Artifact, Backend, Body, Builder, Command, Communicator, Cx, Diagnostics, Entry, Form, Guest, Machine, Node,
+    Origin, Result, Span, SpanTree, Value,
 };
 use bakehouse_qemu::Qemu;
 
