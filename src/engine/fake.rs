@@ -353,10 +353,6 @@ struct Turns {
 
 #[async_trait]
 impl post::PostProcessor for Turns {
-    fn inputs(&self) -> Vec<Input> {
-        Vec::new()
-    }
-
     async fn run(&self, cx: &Cx, input: &Artifact) -> Result<post::Outcome> {
         cx.message(format!("post {} -> {}", input.id, self.makes.as_deref().unwrap_or("=")));
         if self.hang {
