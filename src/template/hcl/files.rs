@@ -36,9 +36,11 @@ pub fn read(session: &mut Session<'_>) -> Option<Files> {
             session.diagnostics.push(error.hint("a template is made of files called *.pkr.hcl or *.pkr.json"));
             return None;
         }
-        templates.iter().for_each(|name| read_template(session, &request.path.join(name), &mut files));
+        // "x.pkr.hcl" reads better than "./x.pkr.hcl".
+        let dir = if request.path == Path::new(".") { Path::new("") } else { &request.path };
+        templates.iter().for_each(|name| read_template(session, &dir.join(name), &mut files));
         for name in [ending(".auto.pkrvars.hcl"), ending(".auto.pkrvars.json")].concat() {
-            read_values(session, &request.path.join(name), &mut files);
+            read_values(session, &dir.join(name), &mut files);
         }
     } else {
         read_template(session, &request.path, &mut files);

@@ -268,7 +268,7 @@ impl Parser<'_> {
                 if parser.eat(close).is_some() {
                     return Ok(());
                 }
-                if parser.peek().is_none() {
+                if parser.peek().is_none() || (across_lines && parser.begins_item()) {
                     return Err(parser.never_closed(open, close));
                 }
                 let separated = match element(parser) {
