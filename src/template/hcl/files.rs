@@ -29,7 +29,8 @@ pub fn read(session: &mut Session<'_>) -> Option<Files> {
     let mut files = Files::default();
     if full.is_dir() {
         let names = list(session, &full)?;
-        let ending = |suffix: &str| names.iter().filter(move |name| name.ends_with(suffix)).cloned().collect::<Vec<_>>();
+        let ending =
+            |suffix: &str| names.iter().filter(move |name| name.ends_with(suffix)).cloned().collect::<Vec<_>>();
         let templates = [ending(".pkr.hcl"), ending(".pkr.json")].concat();
         if templates.is_empty() {
             let error = Diagnostic::error(format!("there is no template in {}", request.path.display()));

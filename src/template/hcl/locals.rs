@@ -106,7 +106,12 @@ fn nodes(session: &mut Session<'_>, blocks: &Blocks) -> Vec<Node> {
         }
     }
     for block in &blocks.locals {
-        check_options(block, &block.body.attributes().map(|a| a.name.text.as_str()).collect::<Vec<_>>(), &[], diagnostics);
+        check_options(
+            block,
+            &block.body.attributes().map(|a| a.name.text.as_str()).collect::<Vec<_>>(),
+            &[],
+            diagnostics,
+        );
     }
     for block in &blocks.local {
         check_options(block, &["expression", "sensitive"], &[], diagnostics);

@@ -102,7 +102,10 @@ fn builds_and_their_names() {
     let plan = case.sound().plan.expect("is sound");
     let last = &plan.builds[3].source;
     assert_eq!(text(&entry(last, "extra")), "null.c");
-    assert_eq!((last.build.as_str(), last.build_name.as_str(), last.builder_type.as_str()), ("web.null.c", "c", "null"));
+    assert_eq!(
+        (last.build.as_str(), last.build_name.as_str(), last.builder_type.as_str()),
+        ("web.null.c", "c", "null")
+    );
 }
 
 #[test]
@@ -320,7 +323,8 @@ fn steps_and_their_common_options() {
     assert_eq!((first.pause_before, first.timeout), (Duration::from_secs(90), Some(Duration::from_secs(300))));
     assert_eq!(plan.builds[0].on_error.as_ref().map(|step| step.kind.as_str()), Some("shell"));
     let chains = |i: usize| {
-        let names = |chain: &Vec<crate::template::plan::PostStep>| chain.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+        let names =
+            |chain: &Vec<crate::template::plan::PostStep>| chain.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
         plan.builds[i].post.iter().map(names).collect::<Vec<_>>()
     };
     assert_eq!(chains(0), [vec!["manifest"], vec!["compress", "sum", "manifest"]]);

@@ -9,7 +9,9 @@ fn joined(source: &str, tokens: &[Token]) -> String {
 /// Kinds and texts, without whitespace.
 fn shown(source: &str) -> Vec<String> {
     let tokens = lex(source).into_iter().filter(|token| token.kind != TokenKind::Whitespace);
-    tokens.map(|token| format!("{:?} {:?}", token.kind, token.text(source)).replace("Punct(", "").replace(')', "")).collect()
+    tokens
+        .map(|token| format!("{:?} {:?}", token.kind, token.text(source)).replace("Punct(", "").replace(')', ""))
+        .collect()
 }
 
 fn texts(source: &str) -> Vec<&str> {
@@ -67,7 +69,10 @@ fn line_ends_comments_and_the_mark_are_kept() {
 
 #[test]
 fn numbers_and_the_dots_behind_them() {
-    assert_eq!(texts("1.5e-3 a.0.1 [1...] 1.e 2e"), ["1.5e-3", "a", ".", "0.1", "[", "1", "...", "]", "1", ".", "e", "2", "e"]);
+    assert_eq!(
+        texts("1.5e-3 a.0.1 [1...] 1.e 2e"),
+        ["1.5e-3", "a", ".", "0.1", "[", "1", "...", "]", "1", ".", "e", "2", "e"]
+    );
 }
 
 /// Pieces that mean something to the lexer, in any order.

@@ -157,9 +157,8 @@ impl Parser<'_> {
             TokenKind::Bad if self.text(token) == "'" => {
                 Err(self.fail(Diagnostic::error("a string is written in double quotes").at(span)))
             }
-            TokenKind::Bad if self.text(token) == "<<" => Err(self.fail(
-                Diagnostic::error("this is no heredoc").at(span).hint("write a word and a line break: `<<EOT`"),
-            )),
+            TokenKind::Bad if self.text(token) == "<<" => Err(self
+                .fail(Diagnostic::error("this is no heredoc").at(span).hint("write a word and a line break: `<<EOT`"))),
             _ => Err(self.expected("a value")),
         }
     }

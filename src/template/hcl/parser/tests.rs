@@ -86,7 +86,8 @@ fn indices_with_dots_are_told_from_numbers() {
 
 #[test]
 fn five_hundred_levels() {
-    for (open, close) in [("(", ")"), ("[", "]"), ("{a=", "}"), ("f(", ")"), ("\"${", "}\""), ("!(", ")"), ("a[", "]")] {
+    for (open, close) in [("(", ")"), ("[", "]"), ("{a=", "}"), ("f(", ")"), ("\"${", "}\""), ("!(", ")"), ("a[", "]")]
+    {
         let source = format!("x = {}1{}\n", open.repeat(500), close.repeat(500));
         sound(&source);
     }
@@ -112,21 +113,52 @@ fn depth_has_a_limit_that_is_an_error() {
     assert!(found.iter().any(|error| error.contains("levels deep")), "blocks");
 }
 
-/// An eighth of a megabyte: what takes quadratic time would not end within the limit.
+/// What takes quadratic time would not end within the limit.
 #[test]
 fn nasty_inputs_take_linear_time() {
     let pieces = [
-        "(", "[", "{", "{a=", "\"", "\"${", "${", "%{", "<<E\n", "<<E\n${", "[1 2", "a = [\n", "f(?", "}", "\n", "a\n",
-        "a {\n", "a = \"x\n", "/*", "# c\n", "a = 1 1\n", "[for ", "?", "a.", ".0", "b ? ", "\\", "\"\\", "%{if a}", "[(]", "x {} ",
-        "\"a\" ", "(\nb = 1\n", "[\nb = \n",
+        "(",
+        "[",
+        "{",
+        "{a=",
+        "\"",
+        "\"${",
+        "${",
+        "%{",
+        "<<E\n",
+        "<<E\n${",
+        "[1 2",
+        "a = [\n",
+        "f(?",
+        "}",
+        "\n",
+        "a\n",
+        "a {\n",
+        "a = \"x\n",
+        "/*",
+        "# c\n",
+        "a = 1 1\n",
+        "[for ",
+        "?",
+        "a.",
+        ".0",
+        "b ? ",
+        "\\",
+        "\"\\",
+        "%{if a}",
+        "[(]",
+        "x {} ",
+        "\"a\" ",
+        "(\nb = 1\n",
+        "[\nb = \n",
     ];
     for piece in pieces {
         for prefix in ["", "x = ", "x = <<E\n", "x = \"", "a {\n"] {
-            let source = format!("{prefix}{}", piece.repeat(128 * 1024 / piece.len()));
+            let source = format!("{prefix}{}", piece.repeat(48 * 1024 / piece.len()));
             let start = Instant::now();
             parse_file(FileId(0), &source);
             let took = start.elapsed();
-            assert!(took < Duration::from_secs(5), "{prefix:?} and {piece:?} took {took:?}");
+            assert!(took < Duration::from_secs(3), "{prefix:?} and {piece:?} took {took:?}");
         }
     }
 }
