@@ -12,17 +12,24 @@ content_key() { cat "$@" - | sha256sum | cut -c1-12; }
 
 # make_once TARGET: prints TARGET and exits when it exists; else takes the lock and makes $work.
 make_once() {
-  local target=$1
+  target=$1
+  if [ -e "$target" ]; then
+    echo "$target"
+    exit 0
+  fi
   mkdir -p "$(dirname "$target")"
+  if [ "$(id -u)" != 0 ]; then
+    say "needs root to make $target: asking sudo"
+    exec sudo env BAKEHOUSE_CACHE="$(cache_dir)" "$0"
+  fi
   exec 9>"$target.lock"
   flock 9
   if [ -e "$target" ]; then
     echo "$target"
     exit 0
   fi
-  [ "$(id -u)" = 0 ] || { say "needs root to make $target: run it with sudo"; exit 1; }
   work=$(mktemp -d "${TMPDIR:-/tmp}/bakehouse-disk.XXXXXX")
-  trap 'rm -rf "$work" "$target.lock"' EXIT
+  trap 'rm -rf "$work" "$target.lock" "$target.partial"' EXIT
 }
 
 # mirror_sources RELEASE: one-line sources of this machine's own package mirror.
@@ -68,7 +75,7 @@ END
   write_esp "$raw" 4096 32768 "$label"
   local fs=$work/root.ext4
   truncate -s $((sectors * 512)) "$fs"
-  mke2fs -q -t ext4 -L "$label" -E lazy_itable_init=0,lazy_journal_init=0 -d "$root" "$fs"
+  mke2fs -q -t ext4 -b 4096 -L "$label" -E lazy_itable_init=0,lazy_journal_init=0 -d "$root" "$fs"
   dd if="$fs" of="$raw" bs=1M oflag=seek_bytes seek=$((36864 * 512)) conv=notrunc,sparse status=none
   rm "$fs"
 }

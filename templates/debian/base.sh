@@ -19,8 +19,12 @@ packages=(
   linux-image-cloud-amd64 systemd-sysv dbus udev kmod zstd
   cloud-init cloud-guest-utils e2fsprogs fdisk
   openssh-server sudo qemu-guest-agent
-  systemd-resolved iproute2 ca-certificates
+  systemd-resolved libnss-myhostname iproute2 ca-certificates
 )
+
+# What the initramfs carries: every disk controller that the cloud kernel drives (it has no AHCI and no LSI, so
+# neither can hold the root), and CD drives, for cloud-init looks for its seed before udev has found the rest.
+drivers=(virtio_pci virtio_blk virtio_scsi ata_piix ata_generic vmw_pvscsi xen-blkfront hv_storvsc sd_mod sr_mod nvme)
 
 key=$(content_key "$here/base.sh" "$here/../../scripts/disk.sh" <<<"$release ${packages[*]}")
 target=$(cache_dir)/base/debian-12-$key.qcow2
@@ -28,11 +32,24 @@ make_once "$target"  # prints the path and exits when it is there already
 
 root=$work/root
 say "installing Debian $release (about a minute)"
+cat >"$work/essential.sh" <<END
+mkdir -p "\$1/etc/initramfs-tools/conf.d" "\$1/etc/initramfs-tools/hooks"
+echo MODULES=list >"\$1/etc/initramfs-tools/conf.d/bakehouse"
+cat >"\$1/etc/initramfs-tools/hooks/bakehouse" <<HOOK
+#!/bin/sh
+[ "\\\$1" = prereqs ] && exit 0
+. /usr/share/initramfs-tools/hook-functions
+manual_add_modules ${drivers[*]}
+HOOK
+chmod 755 "\$1/etc/initramfs-tools/hooks/bakehouse"
+END
 mmdebstrap --quiet --variant=minbase --mode=root \
   --include="$(IFS=,; echo "${packages[*]}")" \
-  --aptopt='Apt::Install-Recommends "false"' \
+  --aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+  --dpkgopt=force-unsafe-io \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+  --essential-hook="sh $work/essential.sh \"\$1\"" \
   --customize-hook='rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/resolv.conf' \
   "$release" "$root" < <(mirror_sources "$release")
 
@@ -55,9 +72,16 @@ END
 cat >"$root/etc/cloud/cloud.cfg.d/90-bakehouse.cfg" <<END
 # A boot without any of these must not wait for one.
 datasource_list: [NoCloud, ConfigDrive, Ec2, None]
-apt: {preserve_sources_list: true}
-# systemd-networkd does DHCP by itself.
+# systemd-networkd does DHCP by itself, the image has its mirror, and no locale but C.
 network: {config: disabled}
+apt: {preserve_sources_list: true}
+locale: false
+# Every module costs an import at each boot: these are the ones whose tools are in the image.
+cloud_init_modules: [seed_random, bootcmd, write-files, growpart, resizefs, disk_setup, mounts, set_hostname,
+  update_hostname, update_etc_hosts, ca-certs, users-groups, ssh]
+cloud_config_modules: [set-passwords, apt-configure, timezone, runcmd]
+cloud_final_modules: [package-update-upgrade-install, write-files-deferred, scripts-vendor, scripts-per-once,
+  scripts-per-boot, scripts-per-instance, scripts-user, phone-home, final-message, power-state-change]
 END
 # The host keys come from cloud-init's seed or, without one, from here.
 cat >"$root/etc/systemd/system/ssh-host-keys.service" <<END
@@ -73,11 +97,17 @@ ExecStart=/usr/bin/ssh-keygen -A
 WantedBy=multi-user.target
 END
 echo 'PasswordAuthentication no' >"$root/etc/ssh/sshd_config.d/90-bakehouse.conf"
+mkdir -p "$root/etc/systemd/system/systemd-networkd-wait-online.service.d"
+cat >"$root/etc/systemd/system/systemd-networkd-wait-online.service.d/any.conf" <<END
+# One address is enough, and a machine without a network comes up too.
+[Service]
+ExecStart=
+ExecStart=/lib/systemd/systemd-networkd-wait-online --any --timeout=15
+END
 chroot "$root" systemctl --quiet enable systemd-networkd systemd-resolved ssh ssh-host-keys serial-getty@ttyS0
 chroot "$root" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer \
-  e2scrub_reap.service systemd-networkd-wait-online.service
-kernel_args="console=tty0 console=ttyS0,115200 net.ifnames=1"
-install_grub_config "$root" "$label" "$kernel_args"
+  e2scrub_reap.service dpkg-db-backup.timer fstrim.timer
+install_grub_config "$root" "$label" "console=tty0 console=ttyS0,115200"
 
 say "writing the disk"
 assemble_disk "$root" "$label" "$size" "$work/disk.raw"

@@ -1,10 +1,12 @@
-# A Debian image with a small web service, baked offline but for the package mirror.
+# Bakes a Debian web server: nginx and the static site of site/.
 #
 #   bakehouse build -var base_image=$(templates/debian/base.sh) templates/debian
+#
+# No credentials, cd or floppy are given: Bakehouse attaches a NoCloud seed with a key of its own.
 
 variable "base_image" {
   type        = string
-  description = "A Debian cloud disk, such as base.sh makes."
+  description = "The disk to start from: what base.sh prints."
 }
 
 variable "output_directory" {
@@ -24,47 +26,56 @@ variable "memory" {
 }
 
 variable "disk_size" {
-  type    = string
-  default = "4G"
+  type        = string
+  default     = "8G"
+  description = "The root file system grows to it at the first boot."
 }
 
-locals {
-  site = "${path.root}/site"
-}
-
-# No credentials and no seed: Bakehouse gives the guest a fresh key by a NoCloud seed of its own.
 source "qemu" "debian" {
-  disk_image       = true
-  iso_url          = var.base_image
-  iso_checksum     = "none"
-  format           = "qcow2"
-  disk_size        = var.disk_size
-  disk_discard     = "unmap"
-  disk_compression = true
-  cpus             = var.cpus
-  memory           = var.memory
-  headless         = true
-  output_directory = var.output_directory
-  vm_name          = "debian.qcow2"
+  disk_image   = true
+  iso_url      = var.base_image
+  iso_checksum = "none"
+
+  cpus               = var.cpus
+  memory             = var.memory
+  disk_size          = var.disk_size
+  disk_interface     = "virtio"
+  disk_discard       = "unmap"
+  disk_detect_zeroes = "unmap"
+  net_device         = "virtio-net"
+  headless           = true
+
   ssh_username     = "debian"
-  shutdown_command = "sudo systemctl poweroff"
+  ssh_timeout      = "10m"
+  shutdown_command = "sudo poweroff"
+
+  format           = "qcow2"
+  disk_compression = true
+  vm_name          = "debian.qcow2"
+  output_directory = var.output_directory
 }
 
 build {
   sources = ["source.qemu.debian"]
 
   provisioner "file" {
-    source      = local.site
+    source      = "${path.root}/site"
     destination = "/tmp"
   }
 
   provisioner "shell" {
-    execute_command = "chmod +x {{ .Path }}; sudo env {{ .Vars }} {{ .Path }}"
-    script          = "${path.root}/provision.sh"
+    script          = "${path.root}/install.sh"
+    execute_command = "chmod +x {{.Path}}; {{.Vars}} sudo -E {{.Path}}"
+  }
+
+  provisioner "shell" {
+    script          = "${path.root}/seal.sh"
+    execute_command = "chmod +x {{.Path}}; {{.Vars}} sudo -E {{.Path}}"
   }
 
   post-processor "manifest" {
-    output = "${var.output_directory}/manifest.json"
+    output     = "${var.output_directory}/manifest.json"
+    strip_path = true
   }
 
   post-processor "checksum" {

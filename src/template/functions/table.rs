@@ -106,6 +106,7 @@ pub(super) const TABLE: &[Function] = &[
     function("replace", params!(text String, search String, replacement String), String, "A text with every occurrence replaced; /search/ is a regular expression.", regexes::replace),
     function("reverse", params!(list Sequence), Any, "A list from back to front.", collection::reverse).elementwise(),
     function("rfc3339_parse", params!(time String), Any, "The parts of an RFC 3339 time as an object.", time::rfc3339_parse),
+    function("rsadecrypt", params!(ciphertext String, private_key String), String, "The text that a Base64 ciphertext hides from everyone without the RSA key.", hash::rsadecrypt),
     function("setintersection", params!(sets Sequence), Any, "The elements that all sets have.", sets::intersection).variadic().needs(1),
     function("setproduct", params!(sets Sequence), Any, "Every combination of one element of each set.", sets::product).variadic().needs(1),
     function("setunion", params!(sets Sequence), Any, "The elements that any set has.", sets::union).variadic().needs(1),

@@ -462,3 +462,21 @@ fn yaml_comes_back_as_it_went() {
         assert_eq!(encode(&back), encode(&value), "{yaml:?}");
     }
 }
+
+/// Keys made for this test; the ciphertext is OpenSSL's.
+const KEY_PKCS1: &str = include_str!("testdata/rsa-pkcs1.pem");
+const KEY_PKCS8: &str = include_str!("testdata/rsa-pkcs8.pem");
+const SEALED: &str = include_str!("testdata/rsa-hello.b64");
+
+#[test]
+fn rsa() {
+    let decrypt = |sealed: &str, key: &str| {
+        find("rsadecrypt").expect("known").call(&cx(), &[Value::from(sealed.trim()), Value::from(key)])
+    };
+    assert_eq!(decrypt(SEALED, KEY_PKCS1), Ok(Value::from("hello")));
+    assert_eq!(decrypt(SEALED, KEY_PKCS8), Ok(Value::from("hello")));
+    let text = |result: Result<Value, CallError>| result.expect_err("cannot open").text;
+    assert_eq!(text(decrypt("aGk=", KEY_PKCS1)), "`ciphertext`: this key does not open it");
+    let no_key = "`private_key`: this is no RSA private key in PEM without a passphrase";
+    assert_eq!(text(decrypt(SEALED, "x")), no_key);
+}
