@@ -97,3 +97,6 @@ fn config_type(request: &LoadRequest) -> ConfigType {
     let hcl = name.ends_with(".pkr.hcl") || name.ends_with(".pkr.json") || request.cwd.join(&request.path).is_dir();
     request.config_type.unwrap_or(if hcl { ConfigType::Hcl2 } else { ConfigType::Json })
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,12 +195,7 @@ fn given(session: &mut Session<'_>, declarations: &[Declaration], files: &Files)
     given
 }
 
-fn read_value_file(
-    session: &mut Session<'_>,
-    file: &ValueFile,
-    known: &[&str],
-    given: &mut BTreeMap<String, Given>,
-) {
+fn read_value_file(session: &mut Session<'_>, file: &ValueFile, known: &[&str], given: &mut BTreeMap<String, Given>) {
     let values = if file.path.to_string_lossy().ends_with(".json") {
         let (values, diagnostics) = super::json::parse_values(file.file, &file.text);
         session.diagnostics.extend(diagnostics);
@@ -251,7 +246,8 @@ fn resolve(session: &mut Session<'_>, declaration: &Declaration, given: Given) -
         Ok(value) => Some(value),
         Err(reason) => {
             let name = &declaration.name.text;
-            let error = Diagnostic::error(format!("the value of the variable `{name}` does not fit its type: {reason}"));
+            let error =
+                Diagnostic::error(format!("the value of the variable `{name}` does not fit its type: {reason}"));
             let error = match span {
                 Some(span) => error.at(span).related(declaration.name.span, "declared here"),
                 None => error.at(declaration.name.span),
