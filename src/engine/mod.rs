@@ -4,8 +4,6 @@
 mod build;
 mod chains;
 mod evidence;
-#[cfg(test)]
-mod fake;
 pub mod gc;
 mod known;
 mod power;
@@ -15,8 +13,6 @@ mod reach;
 mod run;
 mod scratch;
 mod stage;
-#[cfg(test)]
-mod tests;
 mod undo;
 
 pub use build::{OnError, Report, StageTime};
@@ -34,3 +30,8 @@ pub fn undoers(kinds: &Kinds) -> Undoers {
     all.extend(kinds.backends.iter().flat_map(|backend| backend.undoers()));
     Arc::from(all)
 }
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

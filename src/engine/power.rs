@@ -70,7 +70,7 @@ async fn run(cx: &Cx, guest: &Guest, line: &str) -> Result<Option<String>> {
     let comm = guest.comm(cx).await?;
     let exit = match comm.run(cx, &Command::new(line), &mut keep).await {
         Ok(exit) => exit,
-        Err(CommError::Lost(_)) => return Ok(None),
+        Err(CommError::Lost(_) | CommError::NotStarted(_)) => return Ok(None),
         Err(error) => return Err(Error::from(error).context("running shutdown_command")),
     };
     let Exit { code: Some(code @ 1..), .. } = exit else { return Ok(None) };

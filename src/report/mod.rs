@@ -3,6 +3,7 @@
 //!
 //! To add a format: one file with a [`Reporter`], one variant of [`Format`], one line in [`reporter`].
 
+pub mod diagnostic;
 mod human;
 mod json;
 mod machine;

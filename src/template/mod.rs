@@ -2,7 +2,11 @@
 
 pub mod clock;
 pub mod convert;
+pub mod eval;
 pub mod functions;
+pub mod hcl;
 pub mod interpolate;
+pub mod json;
+pub mod load;
 pub mod plan;
 pub mod printf;

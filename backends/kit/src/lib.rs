@@ -5,6 +5,8 @@
 pub mod boot_command;
 pub mod cloud_init;
 pub mod communicator;
+pub mod digest;
+pub mod download;
 pub mod floppy;
 pub mod glob;
 pub mod http;

@@ -1,6 +1,8 @@
 //! CD and floppy images, read back by tools that are not ours: genisoimage's isoinfo, xorriso where
 //! it is installed, blkid, mtools.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

@@ -1,1 +1,46 @@
+//! The QEMU backend: bakes disks in a local machine, with KVM where it truly works.
+
 #![forbid(unsafe_code)]
+
+mod accel;
+mod agent;
+mod argv;
+mod bridge;
+mod builder;
+mod check;
+mod courier;
+mod disk;
+mod evidence;
+mod firmware;
+mod hardware;
+mod keyboard;
+mod launch;
+mod machine;
+mod net;
+mod options;
+mod qmp;
+mod size;
+mod start;
+mod tpm;
+mod vm;
+mod workspace;
+
+use bakehouse_api::{Backend, Body, Builder, Diagnostics, Options, Schema};
+
+/// The builder type `qemu`.
+pub struct Qemu;
+
+impl Backend for Qemu {
+    fn kind(&self) -> &'static str {
+        "qemu"
+    }
+
+    fn schema(&self) -> Schema {
+        options::QemuOptions::schema(self.kind())
+    }
+
+    fn prepare(&self, body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn Builder>> {
+        let builder = builder::QemuBuilder::prepare(body, diagnostics)?;
+        Some(Box::new(builder))
+    }
+}

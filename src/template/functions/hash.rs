@@ -1,7 +1,12 @@
-//! Digests, password hashes, UUIDs.
+//! Digests, password hashes, decryption, UUIDs.
 
 use bakehouse_api::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
+use rsa::pkcs1::DecodeRsaPrivateKey;
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::{Pkcs1v15Encrypt, RsaPrivateKey};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use uuid::Uuid;
@@ -34,6 +39,17 @@ pub(super) fn bcrypt(_: &CallCx, args: &Args<'_>) -> Outcome {
     let cost = cost.ok_or_else(|| args.wrong(1, "the cost must lie between 4 and 31"))?;
     // Longer passwords would count only in part.
     bcrypt::non_truncating_hash(args.str(0), cost).map(Value::from).map_err(|error| args.wrong(0, error))
+}
+
+/// PKCS #1 v1.5, as EC2 encrypts the passwords of Windows instances.
+pub(super) fn rsadecrypt(_: &CallCx, args: &Args<'_>) -> Outcome {
+    let sealed = STANDARD.decode(args.str(0)).map_err(|error| args.wrong(0, format!("this is no Base64: {error}")))?;
+    let pem = args.str(1);
+    let key = RsaPrivateKey::from_pkcs1_pem(pem).ok().or_else(|| RsaPrivateKey::from_pkcs8_pem(pem).ok());
+    let key = key.ok_or_else(|| args.wrong(1, "this is no RSA private key in PEM without a passphrase"))?;
+    let plain = key.decrypt(Pkcs1v15Encrypt, &sealed);
+    let plain = plain.map_err(|_| args.wrong(0, "this key does not open it"))?;
+    String::from_utf8(plain).map(Value::from).map_err(|_| args.wrong(0, "what it hides is not a UTF-8 text"))
 }
 
 pub(super) fn uuidv4(_: &CallCx, _: &Args<'_>) -> Outcome {

@@ -15,6 +15,7 @@ mod sets;
 mod string;
 mod table;
 mod time;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

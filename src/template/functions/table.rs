@@ -3,7 +3,7 @@
 use super::Kind::{Any, Bool, Mapping, Nullable, Number, Numbers, Sequence, String, Strings};
 use super::{
     Call, Function, Kind, Param, collection, encoding, file, format, hash, json, network, numeric, other, regexes,
-    sets, string, time,
+    sets, string, time, yaml,
 };
 
 macro_rules! params {
@@ -106,6 +106,7 @@ pub(super) const TABLE: &[Function] = &[
     function("replace", params!(text String, search String, replacement String), String, "A text with every occurrence replaced; /search/ is a regular expression.", regexes::replace),
     function("reverse", params!(list Sequence), Any, "A list from back to front.", collection::reverse).elementwise(),
     function("rfc3339_parse", params!(time String), Any, "The parts of an RFC 3339 time as an object.", time::rfc3339_parse),
+    function("rsadecrypt", params!(ciphertext String, private_key String), String, "The text that a Base64 ciphertext hides from everyone without the RSA key.", hash::rsadecrypt),
     function("setintersection", params!(sets Sequence), Any, "The elements that all sets have.", sets::intersection).variadic().needs(1),
     function("setproduct", params!(sets Sequence), Any, "Every combination of one element of each set.", sets::product).variadic().needs(1),
     function("setunion", params!(sets Sequence), Any, "The elements that any set has.", sets::union).variadic().needs(1),
@@ -138,5 +139,7 @@ pub(super) const TABLE: &[Function] = &[
     function("uuidv4", params!(), String, "A new random UUID.", hash::uuidv4),
     function("uuidv5", params!(namespace String, name String), String, "The UUID of a name; namespace: dns, url, oid, x500 or a UUID.", hash::uuidv5),
     function("values", params!(map Mapping), Any, "The values in a map, in the order of their names.", collection::values).elementwise(),
+    function("yamldecode", params!(text String), Any, "The value that a YAML text stands for.", yaml::yamldecode),
+    function("yamlencode", params!(value Nullable), String, "A value as YAML.", yaml::yamlencode),
     function("zipmap", params!(keys Strings, values Sequence), Any, "A map from a list of names and one of values.", collection::zipmap).elementwise(),
 ];

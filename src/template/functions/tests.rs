@@ -395,3 +395,88 @@ fn unknown_and_sensitive_values_pass_through() {
     let joined = find("join").expect("known").call(&cx(), &[Value::from(","), tuple]);
     assert_eq!(joined, Ok(unknown));
 }
+
+#[test]
+fn yaml() {
+    check(&[
+        (
+            "yamldecode",
+            r#"["a: [yes, 017, 0o17, 0x1F, 1_000, ~, 1e3, 2020-01-02, +5, 0b11, -0x1, 1.50]"]"#,
+            r#"{"a":[true,17,"0o17","0x1F",1000,null,1000,"2020-01-02T00:00:00Z",5,3,"-0x1",1.5]}"#,
+        ),
+        (
+            "yamldecode",
+            r#"["j: \"5\"\nk: !!str 5\nr: No\nw:\n5: z\ntrue: on"]"#,
+            r#"{"5":"z","j":"5","k":"5","r":false,"true":true,"w":null}"#,
+        ),
+        ("yamldecode", r#"["l: &x {q: 1}\nm: {<<: *x, r: 2}\n"]"#, r#"{"l":{"q":1},"m":{"q":1,"r":2}}"#),
+        (
+            "yamldecode",
+            r#"["l: &x {q: 1}\nm: {q: 2, <<: [*x, {q: 3, s: 4}]}\n"]"#,
+            r#"{"l":{"q":1},"m":{"q":2,"s":4}}"#,
+        ),
+        ("yamldecode", r#"["- a\n- b: [1,{}]\n"]"#, r#"["a",{"b":[1,{}]}]"#),
+        ("yamldecode", r#"["a: 1\na: 2\n"]"#, r#"{"a":2}"#),
+        ("yamldecode", r#"["o: |\n  text\n\np: >-\n  x\n  y\n"]"#, r#"{"o":"text\n","p":"x y"}"#),
+        ("yamlencode", r#"["a"]"#, r#""\"a\"\n""#),
+        ("yamlencode", "[{}]", r#""{}\n""#),
+        ("yamlencode", "[null]", r#""null\n...\n""#),
+        (
+            "yamlencode",
+            r#"[{"a": {}, "b": [], "c": [[1, 2], {"x": 1}], "d": "multi\nline\n", "e": null, "f": true, "g": 1.5, "h": "é\"\\"}]"#,
+            r#""\"a\": {}\n\"b\": []\n\"c\":\n- - 1\n  - 2\n- \"x\": 1\n\"d\": |\n  multi\n  line\n\"e\": null\n\"f\": true\n\"g\": 1.5\n\"h\": \"é\\\"\\\\\"\n""#,
+        ),
+        ("yamlencode", r#"[[[1], [{"a": 1, "b": 2}]]]"#, r#""- - 1\n- - \"a\": 1\n    \"b\": 2\n""#),
+        ("yamlencode", r#"["multi\nline"]"#, r#""|-\n  multi\n  line\n""#),
+        ("yamlencode", r#"[[{"a": [1]}]]"#, r#""- \"a\":\n  - 1\n""#),
+        ("yamlencode", r#"["a\n\nb "]"#, r#""\"a\\n\\nb \"\n""#),
+    ]);
+    for text in ["", "--- 1\n--- 2\n", "[1, 2", "? [a]\n: b", "!foo x", "*x", ".inf", "&a [*a]"] {
+        let args = encode(&Value::tuple(vec![Value::from(text)]));
+        assert!(call("yamldecode", &args).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn yaml_does_not_blow_up() {
+    let mut bomb = "a0: &a0 [x]\n".to_owned();
+    for i in 1..40 {
+        let j = i - 1;
+        bomb += &format!("a{i}: &a{i} [*a{j}, *a{j}, *a{j}, *a{j}]\n");
+    }
+    for text in [bomb, "[".repeat(5_000)] {
+        let args = encode(&Value::tuple(vec![Value::from(text)]));
+        assert!(call("yamldecode", &args).is_err());
+    }
+}
+
+#[test]
+fn yaml_comes_back_as_it_went() {
+    let values = [
+        r#"{"a": ["x\ny\n\n", " x\ny", "\n", "a\tb\u0007\u00a0", "yes", "5", {"b": [[], [{}]]}], "k k: #": "- |\ntab\t\n"}"#,
+    ];
+    for text in values {
+        let value = decode(text).expect(text);
+        let yaml = find("yamlencode").expect("known").call(&cx(), std::slice::from_ref(&value)).expect("encodes");
+        let back = find("yamldecode").expect("known").call(&cx(), std::slice::from_ref(&yaml)).expect("decodes");
+        assert_eq!(encode(&back), encode(&value), "{yaml:?}");
+    }
+}
+
+/// Keys made for this test; the ciphertext is OpenSSL's.
+const KEY_PKCS1: &str = include_str!("testdata/rsa-pkcs1.pem");
+const KEY_PKCS8: &str = include_str!("testdata/rsa-pkcs8.pem");
+const SEALED: &str = include_str!("testdata/rsa-hello.b64");
+
+#[test]
+fn rsa() {
+    let decrypt = |sealed: &str, key: &str| {
+        find("rsadecrypt").expect("known").call(&cx(), &[Value::from(sealed.trim()), Value::from(key)])
+    };
+    assert_eq!(decrypt(SEALED, KEY_PKCS1), Ok(Value::from("hello")));
+    assert_eq!(decrypt(SEALED, KEY_PKCS8), Ok(Value::from("hello")));
+    let text = |result: Result<Value, CallError>| result.expect_err("cannot open").text;
+    assert_eq!(text(decrypt("aGk=", KEY_PKCS1)), "`ciphertext`: this key does not open it");
+    let no_key = "`private_key`: this is no RSA private key in PEM without a passphrase";
+    assert_eq!(text(decrypt(SEALED, "x")), no_key);
+}

@@ -119,7 +119,7 @@ impl Hierarchy {
     fn build<T: Copy + Ord + From<u8>>(
         tree: &Tree,
         files: &HashMap<usize, usize>,
-        identify: fn(&[(&str, bool)]) -> Vec<names::Ident<T>>,
+        identify: names::Identify<T>,
         encode: impl Fn(Vec<T>) -> Vec<u8>,
         mut system_use: impl FnMut(&str, &[u8], usize) -> SystemUse,
     ) -> Result<Built, IsoError> {

@@ -26,6 +26,9 @@ impl<T: Copy + From<u8>> Ident<T> {
     }
 }
 
+/// One identifier per name, in the order of the names. `(name, is it a directory)`.
+pub(super) type Identify<T> = fn(&[(&str, bool)]) -> Vec<Ident<T>>;
+
 struct Limits {
     whole: usize,
     ext: usize,
@@ -35,7 +38,6 @@ struct Limits {
 const ISO: Limits = Limits { whole: 30, ext: 8 };
 const JOLIET: Limits = Limits { whole: 103, ext: 20 };
 
-/// One identifier per name, in the order of the names. `(name, is it a directory)`.
 pub(super) fn iso(names: &[(&str, bool)]) -> Vec<Ident<u8>> {
     let mut unique = Unique::default();
     let plain = |text: &str| text.chars().map(iso_char).collect::<Vec<u8>>();

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::algorithms::preferred;
 use super::auth::{self, Login};
+use super::clear;
 use super::dial::{Reached, Way, reach};
 use super::hostkeys::{HostKeys, Mismatch};
 use super::key::GeneratedKey;
@@ -315,6 +316,13 @@ impl Connector for SshConnector {
         match outcome {
             Ok(session) => Ok(Arc::new(session?)),
             Err(_) => Err(last.timed_out(&self.place(), length)),
+        }
+    }
+
+    async fn finish(&self, cx: &Cx, comm: &dyn Communicator) -> Result<()> {
+        match &self.target.generated_key {
+            Some(key) if self.options.ssh_clear_authorized_keys => Ok(clear::clear(cx, comm, key).await?),
+            _ => Ok(()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod algorithms;
 mod auth;
+mod clear;
 mod connect;
 mod dial;
 mod exec;

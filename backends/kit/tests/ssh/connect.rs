@@ -262,3 +262,25 @@ async fn a_host_key_that_changes_within_a_build_is_refused() {
     assert_eq!((error.kind(), fingerprints.len()), (Kind::Guest, 2), "{error}");
     assert!(error.message().starts_with("the host key changed within this build"), "{error}");
 }
+
+#[tokio::test]
+async fn the_builds_key_is_taken_out_at_the_end() {
+    // A home of its own: the test must not touch the one of this machine's root.
+    let sshd = Sshd::with("SetEnv HOME={dir}/home\n");
+    let (cx, recorder) = cx(sshd.dir.path(), &[]);
+    let (home, other) = (sshd.path("home"), new_key().public_openssh);
+    let file = home.join(".ssh/authorized_keys");
+    std::fs::create_dir_all(home.join(".ssh")).expect("makes");
+    for (before, after) in [
+        (format!("{other}\n{}\n", sshd.login.public_openssh), format!("{other}\n")),
+        (format!("{}\n", sshd.login.public_openssh), String::new()),
+        (format!("{other}\n"), format!("{other}\n")),
+    ] {
+        std::fs::write(&file, before).expect("writes");
+        let connector = sshd.connector(&[("ssh_clear_authorized_keys", Value::from(true))]);
+        let comm = connector.connect(&cx).await.expect("connects");
+        connector.finish(&cx, &*comm).await.expect("finishes");
+        assert_eq!(std::fs::read_to_string(&file).expect("reads"), after);
+    }
+    assert_eq!(recorder.lines(), [""; 0]);
+}

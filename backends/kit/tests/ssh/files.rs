@@ -10,8 +10,10 @@ use bakehouse_api::{CommError, Communicator, Cx, EventKind, Value};
 
 use crate::sshd::{Sshd, code, cx, sh};
 
-/// The ways, as configurations of sshd and options of ours.
-fn ways() -> [(&'static str, &'static str, Vec<(&'static str, Value)>); 3] {
+/// What it is called, sshd's configuration, our options.
+type Way = (&'static str, &'static str, Vec<(&'static str, Value)>);
+
+fn ways() -> [Way; 3] {
     let scp = vec![("ssh_file_transfer_method", Value::from("scp"))];
     [("sftp", "Subsystem sftp internal-sftp\n", vec![]), ("scp", "", scp), ("no sftp", "", vec![])]
 }

@@ -152,7 +152,7 @@ async fn freezer(to: u16) -> (u16, CancellationToken) {
         while let Ok((mut client, _)) = listener.accept().await {
             let frozen = frozen.clone();
             tokio::spawn(async move {
-                let mut server = TcpStream::connect(("127.0.0.1", to)).await.expect("connects");
+                let Ok(mut server) = TcpStream::connect(("127.0.0.1", to)).await else { return };
                 tokio::select! {
                     _ = copy_bidirectional(&mut client, &mut server) => {}
                     () = frozen.cancelled() => std::future::pending().await,
@@ -175,7 +175,7 @@ async fn a_dead_guest_is_noticed_by_keep_alives() {
     freeze.cancel();
     let began = Instant::now();
     let error = comm.run(&cx, &Command::new("echo never"), &mut |_, _| ()).await.expect_err("is lost");
-    assert!(matches!(error, CommError::Lost(_)), "{error}");
+    assert!(matches!(error, CommError::NotStarted(_)), "{error}");
     assert!(error.to_string().contains("keep-alive"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
@@ -185,12 +185,15 @@ async fn a_connection_that_ends_is_lost_and_not_a_failed_command() {
     let guest = Sshd::start();
     let (cx, _) = cx(guest.dir.path(), &[]);
     let connector = guest.connector(&[]);
-    let comm = connector.connect(&cx).await.expect("connects");
-    // The shell's parent is the process that serves this connection: what a reboot does to it.
-    let error = comm.run(&cx, &Command::new("kill -9 $PPID; sleep 5"), &mut |_, _| ()).await.expect_err("is lost");
-    assert!(matches!(error, CommError::Lost(_)), "{error}");
-    let error = comm.run(&cx, &Command::new("true"), &mut |_, _| ()).await.expect_err("stays lost");
-    assert!(matches!(error, CommError::Lost(_)), "{error}");
+    // The shell's parent is the process that serves this connection: what a reboot does to it. It
+    // can die before it has said that it took the command, which ran all the same.
+    for _ in 0..20 {
+        let comm = connector.connect(&cx).await.expect("connects");
+        let error = comm.run(&cx, &Command::new("kill -9 $PPID"), &mut |_, _| ()).await.expect_err("is lost");
+        assert!(matches!(error, CommError::Lost(_)), "{error}");
+        let error = comm.run(&cx, &Command::new("true"), &mut |_, _| ()).await.expect_err("stays lost");
+        assert!(matches!(error, CommError::NotStarted(_)), "{error}");
+    }
     let comm = connector.connect(&cx).await.expect("connects again");
     assert_eq!(sh(&comm, &cx, "echo again").await.1, "again\n");
 }

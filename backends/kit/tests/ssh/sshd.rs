@@ -48,7 +48,7 @@ impl Sshd {
         Self::with(SFTP)
     }
 
-    /// `settings` go into its configuration.
+    /// `settings` go into its configuration; `{dir}` stands for its directory.
     pub fn with(settings: &str) -> Self {
         let login = new_key();
         let mut sshd = Self {
@@ -83,7 +83,8 @@ impl Sshd {
             "Port {}\nListenAddress 127.0.0.1\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
              PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nMaxStartups 100\nMaxSessions 100\nPrintMotd no\n{}",
-            self.port, self.settings
+            self.port,
+            self.settings.replace("{dir}", &dir.to_string())
         );
         std::fs::write(self.path("config"), config).expect("writes");
         let log = std::fs::File::create(self.path("log")).expect("creates");

@@ -1,0 +1,333 @@
+//! `source` and `build` blocks to the plan's builds.
+
+use std::collections::BTreeMap;
+
+use bakehouse_api::{Body, Diagnostic, Entry, Span, Type, Value};
+
+use super::config::{Blocks, Config, Declared, Outline, Source, check_labels};
+use super::load::Session;
+use super::locals::Tainted;
+use super::select::Selection;
+use super::steps::{self, Target};
+use super::syntax::Attribute;
+use crate::template::eval::{Expanded, Piece, Scope, body_references};
+use crate::template::plan::{Build, Plan};
+
+/// One source that a build uses.
+struct Usage {
+    /// "qemu.debian"
+    id: String,
+    span: Span,
+    /// The `source` block within the build, with what it adds.
+    block: Option<Expanded>,
+}
+
+/// The parts of a `build` block.
+struct BuildBlock {
+    name: Option<String>,
+    usages: Vec<Usage>,
+    provisioners: Vec<Expanded>,
+    on_error: Option<Expanded>,
+    /// Each `post-processor` alone, each `post-processors` as a chain.
+    chains: Vec<Vec<Expanded>>,
+}
+
+pub fn plan(session: &mut Session<'_>, blocks: &Blocks, config: &mut Config, tainted: &Tainted) -> Plan {
+    let request = session.request;
+    let selection = Selection::new(&request.only, &request.except, &mut session.diagnostics);
+    let scope = config.scope.clone();
+    let mut build_blocks = Vec::new();
+    let mut declared = Declared::default();
+    for piece in session.evaluate(|e| e.expand(&blocks.late, &scope)) {
+        let Piece::Block(block) = piece else { continue };
+        match block.kind.text.as_str() {
+            "source" => config.sources.extend(source(session, block, &mut declared)),
+            "build" => build_blocks.push(block),
+            other => {
+                let error = Diagnostic::error(format!("`dynamic` cannot make a `{other}` here"));
+                session.diagnostics.push(error.at(block.kind.span).hint("at the top level it makes `source` and `build` blocks"));
+            }
+        }
+    }
+    let mut plan = Plan::default();
+    for block in &build_blocks {
+        let Some(parts) = build_block(session, block, config) else { continue };
+        for usage in &parts.usages {
+            let Some(source) = find_source(session, config, usage) else { continue };
+            let build = Builder { session, block, parts: &parts, usage, source, selection: &selection, tainted }.build();
+            plan.builds.extend(build);
+        }
+    }
+    plan
+}
+
+fn source(session: &mut Session<'_>, block: Expanded, declared: &mut Declared) -> Option<Source> {
+    if !check_labels(&block.kind, &block.labels, &["type", "name"], &mut session.diagnostics) {
+        return None;
+    }
+    let [kind, name] = block.labels.as_slice() else { return None };
+    let (kind, name, span) = (kind.text.clone(), name.text.clone(), name.span);
+    declared
+        .declare("source", &format!("{kind}.{name}"), span, &mut session.diagnostics)
+        .then_some(Source { kind, name, block })
+}
+
+fn find_source(session: &mut Session<'_>, config: &Config, usage: &Usage) -> Option<Source> {
+    let id = |source: &Source| format!("{}.{}", source.kind, source.name);
+    if let Some(source) = config.sources.iter().find(|source| id(source) == usage.id) {
+        return Some(source.clone());
+    }
+    let known: Vec<String> = config.sources.iter().map(id).collect();
+    let error = Diagnostic::error(format!("there is no source `{}`", usage.id)).at(usage.span);
+    let error = error.did_you_mean(&usage.id, known.iter().map(String::as_str));
+    let hint = match usage.id.split_once('.') {
+        Some((kind, name)) => format!("declare it with `source \"{kind}\" \"{name}\" {{}}`"),
+        None => "a source is named by its type and its name, like \"source.qemu.debian\"".to_owned(),
+    };
+    let hint = error.hint.clone().unwrap_or(hint);
+    session.diagnostics.push(error.hint(hint));
+    None
+}
+
+fn build_block(session: &mut Session<'_>, block: &Expanded, config: &mut Config) -> Option<BuildBlock> {
+    check_labels(&block.kind, &block.labels, &[], &mut session.diagnostics);
+    let mut parts =
+        BuildBlock { name: None, usages: vec![], provisioners: vec![], on_error: None, chains: vec![] };
+    let mut description = None;
+    for piece in session.evaluate(|e| e.expand(&block.block.body, &block.scope)) {
+        match piece {
+            Piece::Attribute(attribute) => match attribute.name.text.as_str() {
+                "name" => parts.name = text(session, attribute, &block.scope),
+                "description" => description = text(session, attribute, &block.scope),
+                "sources" => parts.usages.extend(usages(session, attribute, &block.scope)),
+                other => {
+                    let error = Diagnostic::error(format!("`build` has no option `{other}`")).at(attribute.name.span);
+                    session.diagnostics.push(error.did_you_mean(other, ["name", "description", "sources"]));
+                }
+            },
+            Piece::Block(inner) => build_part(session, inner, &mut parts),
+        }
+    }
+    let labels = |steps: &[Expanded]| steps.iter().map(|step| step.labels[0].text.clone()).collect::<Vec<_>>();
+    config.builds.push(Outline {
+        name: parts.name.clone(),
+        description,
+        sources: parts.usages.iter().map(|usage| usage.id.clone()).collect(),
+        provisioners: labels(&parts.provisioners),
+        post_processors: parts.chains.iter().map(|chain| labels(chain)).collect(),
+    });
+    if parts.usages.is_empty() && !session.diagnostics.has_errors() {
+        let error = Diagnostic::error("this build has no sources").at(block.header());
+        session.diagnostics.push(error.hint("name them with `sources = [\"source.type.name\"]`"));
+    }
+    Some(parts)
+}
+
+fn text(session: &mut Session<'_>, attribute: &Attribute, scope: &Scope) -> Option<String> {
+    let value = session.evaluate(|e| e.eval_as(&attribute.value, &Type::String, scope))?;
+    value.as_str().map(str::to_owned)
+}
+
+fn usages(session: &mut Session<'_>, attribute: &Attribute, scope: &Scope) -> Vec<Usage> {
+    let ty = Type::List(Box::new(Type::String));
+    let Some(list) = session.evaluate(|e| e.eval_as(&attribute.value, &ty, scope)) else { return Vec::new() };
+    let spans = crate::template::eval::span_tree(&attribute.value);
+    let mut usages = Vec::new();
+    for (i, item) in list.as_items().unwrap_or_default().iter().enumerate() {
+        let span = spans.item(i).span;
+        match item.as_str() {
+            Some(text) => usages.push(Usage { id: bare(text), span, block: None }),
+            None => session.error(span, "the name of a source must be known before the build starts"),
+        }
+    }
+    usages
+}
+
+/// "source.qemu.debian" and "qemu.debian" name the same.
+fn bare(id: &str) -> String {
+    id.strip_prefix("source.").unwrap_or(id).to_owned()
+}
+
+fn build_part(session: &mut Session<'_>, block: Expanded, parts: &mut BuildBlock) {
+    const KINDS: [&str; 6] = [
+        "source",
+        "provisioner",
+        "error-cleanup-provisioner",
+        "post-processor",
+        "post-processors",
+        "hcp_packer_registry",
+    ];
+    let kind = block.kind.text.clone();
+    let labels: &[&str] = match kind.as_str() {
+        "source" => &["source"],
+        "provisioner" | "error-cleanup-provisioner" | "post-processor" => &["type"],
+        "post-processors" => &[],
+        // Packer's registry is not asked, so what it is told does not matter.
+        "hcp_packer_registry" => return,
+        _ => {
+            let error = Diagnostic::error(format!("`build` has no block `{kind}`")).at(block.kind.span);
+            session.diagnostics.push(error.did_you_mean(&kind, KINDS));
+            return;
+        }
+    };
+    if !check_labels(&block.kind, &block.labels, labels, &mut session.diagnostics) {
+        return;
+    }
+    match kind.as_str() {
+        "source" => {
+            let Some(label) = block.labels.first() else { return };
+            parts.usages.push(Usage { id: bare(&label.text), span: label.span, block: Some(block) });
+        }
+        "provisioner" => parts.provisioners.push(block),
+        "post-processor" => parts.chains.push(vec![block]),
+        "post-processors" => {
+            let chain = chain(session, &block);
+            parts.chains.push(chain);
+        }
+        _ => match &parts.on_error {
+            Some(first) => {
+                let error = Diagnostic::error("a build has at most one error-cleanup-provisioner").at(block.header());
+                session.diagnostics.push(error.related(first.header(), "the first one"));
+            }
+            None => parts.on_error = Some(block),
+        },
+    }
+}
+
+fn chain(session: &mut Session<'_>, block: &Expanded) -> Vec<Expanded> {
+    let mut chain = Vec::new();
+    for piece in session.evaluate(|e| e.expand(&block.block.body, &block.scope)) {
+        match piece {
+            Piece::Block(inner) if inner.kind.text == "post-processor" => {
+                if check_labels(&inner.kind, &inner.labels, &["type"], &mut session.diagnostics) {
+                    chain.push(inner);
+                }
+            }
+            other => {
+                let name = match other {
+                    Piece::Block(block) => block.kind,
+                    Piece::Attribute(attribute) => attribute.name.clone(),
+                };
+                let error = Diagnostic::error(format!("`post-processors` has no `{}`", name.text)).at(name.span);
+                session.diagnostics.push(error.hint("it holds `post-processor \"type\" { ... }` blocks, a chain"));
+            }
+        }
+    }
+    chain
+}
+
+/// Makes one build of the plan.
+struct Builder<'a, 's, 'r> {
+    session: &'a mut Session<'r>,
+    block: &'s Expanded,
+    parts: &'s BuildBlock,
+    usage: &'s Usage,
+    source: Source,
+    selection: &'s Selection,
+    tainted: &'s Tainted,
+}
+
+impl Builder<'_, '_, '_> {
+    /// None when it is not selected or has errors.
+    fn build(mut self) -> Option<Build> {
+        let alias = self.alias()?;
+        let id = format!("{}.{alias}", self.source.kind);
+        let name = match &self.parts.name {
+            Some(build) => format!("{build}.{id}"),
+            None => id.clone(),
+        };
+        if !self.selection.includes(&name) {
+            return None;
+        }
+        self.check_tainted();
+        let target = Target {
+            id,
+            name: name.clone(),
+            alias,
+            kind: self.source.kind.clone(),
+            root: self.session.root.clone(),
+            host: self.session.host.clone(),
+            secrets: self.session.request.secrets.clone(),
+        };
+        let source = self.source_body(&target);
+        let session = &mut *self.session;
+        let provisioners = self.parts.provisioners.iter().filter_map(|step| steps::provisioner(session, step, &target));
+        let provisioners = provisioners.collect();
+        let on_error = self.parts.on_error.as_ref().and_then(|step| steps::provisioner(session, step, &target));
+        let mut post = Vec::new();
+        for chain in &self.parts.chains {
+            let mut kept = Vec::new();
+            for step in chain {
+                let Some(step) = steps::post_processor(session, step, &target) else { continue };
+                if self.selection.excepts(&step.name) {
+                    break;
+                }
+                kept.push(step);
+            }
+            if !kept.is_empty() {
+                post.push(kept);
+            }
+        }
+        Some(Build { name, source, provisioners, on_error, post })
+    }
+
+    /// The `name` in the build's own `source` block, else the source's name.
+    fn alias(&mut self) -> Option<String> {
+        let renamed = self.usage.block.as_ref().and_then(|block| {
+            block.block.body.attribute("name").map(|attribute| (attribute.clone(), block.scope.clone()))
+        });
+        match renamed {
+            Some((attribute, scope)) => text(self.session, &attribute, &scope),
+            None => Some(self.source.name.clone()),
+        }
+    }
+
+    /// An error where this build needs a data source that cannot be read here.
+    fn check_tainted(&mut self) {
+        let mut needed: BTreeMap<Span, (String, Span)> = BTreeMap::new();
+        for block in [&self.source.block.block, &self.block.block] {
+            body_references(&block.body, &mut |root, steps, expr| {
+                if let Some((kind, declared)) = self.tainted.source_of(root, steps) {
+                    needed.entry(*declared).or_insert_with(|| (kind.clone(), expr.span));
+                }
+            });
+        }
+        for (declared, (kind, used)) in needed {
+            let error = Diagnostic::error(format!("data sources of the type `{kind}` cannot be read by this version"));
+            let error = error.at(declared).related(used, "needed here");
+            self.session.diagnostics.push(error.hint("pass the value as a variable instead"));
+        }
+    }
+
+    /// The source's options, with what the build adds to them.
+    fn source_body(&mut self, target: &Target) -> Body {
+        let own = self.source.block.clone();
+        let scope = target.source_scope(&own.scope);
+        let mut entries = self.session.evaluate(|e| e.entries(&own.block.body, &scope, &|_| false));
+        if let Some(block) = &self.usage.block {
+            let scope = target.source_scope(&block.scope);
+            let added = self.session.evaluate(|e| e.entries(&block.block.body, &scope, &|name| name == "name"));
+            for entry in added {
+                self.add(&mut entries, entry);
+            }
+        }
+        entries.iter().for_each(|entry| self.session.remember(&entry.node.value));
+        target.body(&self.source.kind, &self.source.name, own.header(), entries, None)
+    }
+
+    fn add(&mut self, entries: &mut Vec<Entry>, entry: Entry) {
+        let attribute = entry.form == bakehouse_api::Form::Attribute;
+        if let Some(first) = entries.iter().find(|first| attribute && first.name == entry.name) {
+            let error = Diagnostic::error(format!("`{}` is set by the source already", entry.name)).at(entry.name_span);
+            let error = error.related(first.name_span, "set here");
+            self.session.diagnostics.push(error.hint("a build can only add options to its source"));
+            return;
+        }
+        entries.push(entry);
+    }
+}
+
+/// `source.name` and `source.type` for one build.
+pub fn source_value(alias: &str, kind: &str) -> Value {
+    Value::object([("name".to_owned(), alias.into()), ("type".to_owned(), kind.into())].into())
+}

@@ -1,0 +1,225 @@
+//! Locals and data sources: a graph, evaluated in the order of its references.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bakehouse_api::{Diagnostic, Span, Type, Value};
+
+use super::config::{Blocks, Declared, Local, check_options};
+use super::load::Session;
+use super::syntax::{Attribute, Block, Expr, Name, Step};
+use super::variables::bool_option;
+use crate::template::eval::{Scope, body_references, references};
+
+/// What is made from a data source that cannot be read here: an error for the builds that need it.
+#[derive(Debug, Default)]
+pub struct Tainted(BTreeMap<Key, (String, Span)>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Local(String),
+    Data(String, String),
+}
+
+impl Tainted {
+    /// The type and the place of the data source that a reference leads to.
+    pub fn source_of(&self, root: &str, steps: &[Step]) -> Option<&(String, Span)> {
+        if self.0.is_empty() { None } else { self.0.get(&key_of(root, steps)?) }
+    }
+}
+
+struct Node {
+    name: Name,
+    key: Key,
+    what: What,
+}
+
+enum What {
+    /// An attribute of `locals`.
+    Attribute(Arc<Attribute>),
+    /// A `local` or `data` block.
+    Block(Arc<Block>),
+}
+
+impl Node {
+    fn references<'n>(&'n self, seen: &mut dyn FnMut(&'n str, &'n [Step], &'n Expr)) {
+        match &self.what {
+            What::Attribute(attribute) => references(&attribute.value, seen),
+            What::Block(block) => body_references(&block.body, seen),
+        }
+    }
+}
+
+fn key_of(root: &str, steps: &[Step]) -> Option<Key> {
+    match (root, steps) {
+        ("local", [Step::Attribute(name), ..]) => Some(Key::Local(name.text.clone())),
+        ("data", [Step::Attribute(kind), Step::Attribute(name), ..]) => {
+            Some(Key::Data(kind.text.clone(), name.text.clone()))
+        }
+        _ => None,
+    }
+}
+
+pub fn load(session: &mut Session<'_>, blocks: &Blocks, scope: &mut Scope) -> (Vec<Local>, Tainted) {
+    let nodes = nodes(session, blocks);
+    let mut tainted = Tainted::default();
+    let mut locals = Vec::new();
+    for index in order(session, &nodes) {
+        let node = &nodes[index];
+        node.references(&mut |root, steps, _| {
+            if let Some(source) = tainted.source_of(root, steps).cloned() {
+                tainted.0.insert(node.key.clone(), source);
+            }
+        });
+        // What failed is unknown from here on, so that it is reported once.
+        let failed = || Value::unknown(Type::Any);
+        match (&node.key, &node.what) {
+            (Key::Data(kind, name), What::Block(block)) => {
+                let value = data(session, kind, block, scope, &mut tainted, node).unwrap_or_else(failed);
+                scope.set_data(kind, name, value);
+            }
+            (Key::Local(name), what) => {
+                let value = local(session, what, scope).unwrap_or_else(failed);
+                session.remember(&value);
+                locals.push(Local { name: name.clone(), value: value.clone() });
+                scope.set("local", name, value);
+            }
+            (Key::Data(..), What::Attribute(_)) => {}
+        }
+    }
+    locals.sort_by(|a, b| a.name.cmp(&b.name));
+    (locals, tainted)
+}
+
+fn nodes(session: &mut Session<'_>, blocks: &Blocks) -> Vec<Node> {
+    let (mut local_names, mut data_names) = (Declared::default(), Declared::default());
+    let mut nodes = Vec::new();
+    let diagnostics = &mut session.diagnostics;
+    for attribute in blocks.locals.iter().flat_map(|block| block.body.attributes()) {
+        let name = &attribute.name;
+        if local_names.declare("local", &name.text, name.span, diagnostics) {
+            let key = Key::Local(name.text.clone());
+            nodes.push(Node { name: name.clone(), key, what: What::Attribute(attribute.clone()) });
+        }
+    }
+    for block in &blocks.locals {
+        check_options(block, &block.body.attributes().map(|a| a.name.text.as_str()).collect::<Vec<_>>(), &[], diagnostics);
+    }
+    for block in &blocks.local {
+        check_options(block, &["expression", "sensitive"], &[], diagnostics);
+        let [name] = block.labels.as_slice() else { continue };
+        if local_names.declare("local", &name.text, name.span, diagnostics) {
+            let key = Key::Local(name.text.clone());
+            nodes.push(Node { name: name.clone(), key, what: What::Block(block.clone()) });
+        }
+    }
+    for block in &blocks.data {
+        let [kind, name] = block.labels.as_slice() else { continue };
+        let id = format!("{}.{}", kind.text, name.text);
+        if data_names.declare("data source", &id, name.span, diagnostics) {
+            let key = Key::Data(kind.text.clone(), name.text.clone());
+            let name = Name { text: id, span: name.span };
+            nodes.push(Node { name, key, what: What::Block(block.clone()) });
+        }
+    }
+    nodes
+}
+
+/// Depth first with a stack of its own: chains may be long. A cycle is reported and cut.
+fn order(session: &mut Session<'_>, nodes: &[Node]) -> Vec<usize> {
+    let index: HashMap<&Key, usize> = nodes.iter().enumerate().map(|(i, node)| (&node.key, i)).collect();
+    let needs: Vec<Vec<usize>> = nodes
+        .iter()
+        .map(|node| {
+            let mut needs = Vec::new();
+            node.references(&mut |root, steps, _| needs.extend(key_of(root, steps).and_then(|key| index.get(&key))));
+            needs
+        })
+        .collect();
+    let mut order = Vec::with_capacity(nodes.len());
+    let mut state = vec![State::New; nodes.len()];
+    for start in 0..nodes.len() {
+        let mut path = vec![(start, 0usize)];
+        if state[start] != State::New {
+            continue;
+        }
+        state[start] = State::Open;
+        while let Some((node, next)) = path.last_mut() {
+            let Some(&need) = needs[*node].get(*next) else {
+                state[*node] = State::Done;
+                order.push(*node);
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            match state[need] {
+                State::Done => {}
+                State::New => {
+                    state[need] = State::Open;
+                    path.push((need, 0));
+                }
+                State::Open => report_cycle(session, nodes, &path, need),
+            }
+        }
+    }
+    order
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    Open,
+    Done,
+}
+
+fn report_cycle(session: &mut Session<'_>, nodes: &[Node], path: &[(usize, usize)], back_to: usize) {
+    let from = path.iter().position(|(node, _)| *node == back_to).unwrap_or(0);
+    let ring: Vec<&Node> = path[from..].iter().map(|(node, _)| &nodes[*node]).collect();
+    let name = |node: &Node| match &node.key {
+        Key::Local(name) => format!("local.{name}"),
+        Key::Data(kind, name) => format!("data.{kind}.{name}"),
+    };
+    let names: Vec<String> = ring.iter().chain(ring.first()).map(|node| name(node)).collect();
+    let mut error = Diagnostic::error("these values refer to each other in a circle")
+        .at(nodes[back_to].name.span)
+        .detail(names.join(" -> "));
+    for node in ring.iter().skip(1) {
+        error = error.related(node.name.span, "by way of this one");
+    }
+    session.diagnostics.push(error);
+}
+
+fn local(session: &mut Session<'_>, what: &What, scope: &Scope) -> Option<Value> {
+    match what {
+        What::Attribute(attribute) => session.evaluate(|e| e.eval(&attribute.value, scope)),
+        What::Block(block) => {
+            let sensitive = bool_option(session, block, "sensitive");
+            let Some(expression) = block.body.attribute("expression") else {
+                session.error(block.header(), "`local` needs an `expression`");
+                return None;
+            };
+            session.evaluate(|e| e.eval(&expression.value, scope)).map(|value| value.sensitive(sensitive))
+        }
+    }
+}
+
+fn data(
+    session: &mut Session<'_>,
+    kind: &str,
+    block: &Arc<Block>,
+    scope: &Scope,
+    tainted: &mut Tainted,
+    node: &Node,
+) -> Option<Value> {
+    if kind != "null" {
+        tainted.0.insert(node.key.clone(), (kind.to_owned(), block.header()));
+        return None;
+    }
+    check_options(block, &["input"], &[], &mut session.diagnostics);
+    let Some(input) = block.body.attribute("input") else {
+        session.error(block.header(), "the data source `null` needs its `input`");
+        return None;
+    };
+    let output = session.evaluate(|e| e.eval_as(&input.value, &Type::String, scope))?;
+    Some(Value::object([("output".to_owned(), output)].into()))
+}

@@ -1,0 +1,97 @@
+//! From a path and the command line's options to a plan: the one door to the template language.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bakehouse_api::{Diagnostics, Secrets, SourceMap};
+
+use super::hcl::config::Config;
+use super::hcl::{self, load::Session};
+use super::json;
+use super::plan::Plan;
+
+/// The version of Packer whose templates we read: what `required_version` is checked against and
+/// what `packer.version` says.
+pub const PACKER_VERSION: &str = "1.16.0";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigType {
+    Hcl2,
+    Json,
+}
+
+/// Everything that a template may depend on.
+#[derive(Clone, Debug)]
+pub struct LoadRequest {
+    /// A folder, a file, or `-` for the standard input.
+    pub path: PathBuf,
+    /// What the path is; none: its name tells.
+    pub config_type: Option<ConfigType>,
+    /// `-var name=value`, in order.
+    pub vars: Vec<(String, String)>,
+    /// `-var-file`, in order.
+    pub var_files: Vec<PathBuf>,
+    pub only: Vec<String>,
+    pub except: Vec<String>,
+    pub env: BTreeMap<String, String>,
+    pub cwd: PathBuf,
+    pub secrets: Secrets,
+    pub now: SystemTime,
+    /// What the standard input held, when the path is `-`.
+    pub stdin: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// None when there were errors.
+    pub plan: Option<Plan>,
+    /// What was read, for `inspect` and `console`; none for JSON templates and syntax errors.
+    pub config: Option<Config>,
+    pub sources: SourceMap,
+    pub diagnostics: Diagnostics,
+}
+
+pub fn load(request: &LoadRequest) -> Loaded {
+    match config_type(request) {
+        ConfigType::Hcl2 => hcl::load::load(request),
+        ConfigType::Json => load_json(request),
+    }
+}
+
+/// A legacy JSON template and its files of variables.
+fn load_json(request: &LoadRequest) -> Loaded {
+    let mut session = Session::new(request);
+    let mut read = |path: &Path, what: &str| {
+        let (file, text) = session.read(path, what)?;
+        Some(json::VarFile { file, text })
+    };
+    let template = read(&request.path, "the template");
+    let var_files: Vec<_> = request.var_files.iter().filter_map(|path| read(path, "the file of variables")).collect();
+    let Session { root, sources, mut diagnostics, .. } = session;
+    let (Some(template), false) = (template, diagnostics.has_errors()) else {
+        return Loaded { sources, diagnostics, ..Loaded::default() };
+    };
+    let request = json::Request {
+        root,
+        cwd: request.cwd.clone(),
+        env: request.env.clone(),
+        now: request.now,
+        version: PACKER_VERSION.to_owned(),
+        var_files,
+        vars: request.vars.clone(),
+        only: request.only.clone(),
+        except: request.except.clone(),
+        secrets: request.secrets.clone(),
+    };
+    let (plan, found) = json::load(&template.text, template.file, &request);
+    diagnostics.extend(found);
+    Loaded { plan, sources, diagnostics, ..Loaded::default() }
+}
+
+/// HCL2 by its name, or a folder; anything else is legacy JSON.
+fn config_type(request: &LoadRequest) -> ConfigType {
+    let name = request.path.to_string_lossy();
+    let hcl = name.ends_with(".pkr.hcl") || name.ends_with(".pkr.json") || request.cwd.join(&request.path).is_dir();
+    request.config_type.unwrap_or(if hcl { ConfigType::Hcl2 } else { ConfigType::Json })
+}
