@@ -3,7 +3,7 @@
 #
 #   tests/guest/tiny.sh           -> .../bakehouse/base/tiny-<key>.qcow2
 #
-# A real disk with GRUB for BIOS and UEFI and a root that persists: busybox, OpenSSH, sudo, GNU tar, the guest
+# A real disk with GRUB for BIOS and UEFI and a root that persists: busybox, OpenSSH, sudo, the guest
 # agent. Debian's general kernel, because the cloud kernel lacks AHCI, the SCSI controller of
 # `disk_interface = "scsi"` and e1000.
 #
@@ -22,7 +22,7 @@ kernel=linux-image-amd64
 drivers=(
   virtio_pci virtio_blk virtio_scsi virtio_net virtio_console virtio_rng virtio_balloon
   sd_mod sr_mod sg ata_piix ata_generic ahci nvme sym53c8xx vmw_pvscsi megaraid_sas mptspi
-  ext4 isofs vfat nls_cp437 nls_ascii nls_iso8859-1 nls_utf8
+  ext4 crc32c_generic isofs vfat nls_cp437 nls_ascii nls_iso8859-1 nls_utf8
   e1000 e1000e 8139cp rtl8139 pcnet32 ne2k-pci vmxnet3
   button evdev atkbd i8042 floppy loop qemu_fw_cfg tpm_tis tpm_crb rtc_cmos
 )
@@ -35,7 +35,7 @@ make_once "$target"  # prints the path and exits when it is there already
 packages=$work/packages root=$work/root initramfs=$work/initramfs
 say "taking $kernel, busybox and OpenSSH from Debian $release"
 mmdebstrap --quiet --variant=extract --mode=root \
-  --include="$kernel,busybox-static,openssh-server,openssh-sftp-server,sudo,tar,qemu-guest-agent,libpam-modules" \
+  --include="$kernel,busybox-static,openssh-server,openssh-sftp-server,sudo,qemu-guest-agent,libpam-modules" \
   --aptopt='Apt::Install-Recommends "false"' \
   "$release" "$packages" < <(mirror_sources "$release")
 version=$(ls "$packages/lib/modules")
@@ -74,7 +74,7 @@ chroot "$root" /bin/busybox --install -s
 depmod -b "$packages" "$version"
 take_modules "$root"
 take /usr/sbin/sshd /usr/bin/ssh-keygen /usr/bin/ssh /usr/bin/ssh-add /usr/bin/scp /usr/lib/openssh/sftp-server \
-  /usr/bin/sudo /usr/libexec/sudo/sudoers.so /usr/libexec/sudo/libsudo_util.so.0 /usr/sbin/qemu-ga /bin/tar \
+  /usr/bin/sudo /usr/libexec/sudo/sudoers.so /usr/libexec/sudo/libsudo_util.so.0 /usr/sbin/qemu-ga \
   /lib/x86_64-linux-gnu/security/pam_permit.so
 cp -r --remove-destination "$here/rootfs/." "$root/"
 chown -R 0:0 "$root"
@@ -85,7 +85,7 @@ chmod 4755 "$root/usr/bin/sudo"
 chmod 600 "$root/etc/shadow"
 chmod 440 "$root/etc/sudoers"
 
-mkdir -p "$initramfs"/{bin,sbin,dev,proc,sys}
+mkdir -p "$initramfs"/{bin,sbin,usr/bin,usr/sbin,dev,proc,sys}
 cp "$packages/bin/busybox" "$initramfs/bin/"
 cp "$here/initramfs/init" "$initramfs/init"
 take_modules "$initramfs"
