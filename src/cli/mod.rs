@@ -1,1 +1,161 @@
+//! The command line: one file per command. Nothing else reads argv or the environment; only this and
+//! the reporters write to standard output and standard error.
 
+mod argv;
+mod build;
+mod environment;
+mod gc;
+mod inspect;
+mod runtime;
+mod template;
+mod validate;
+mod version;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use bakehouse_api::Result;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// Bakes machine images from Packer templates.
+#[derive(Parser)]
+#[command(
+    name = "bakehouse",
+    disable_version_flag = true,
+    args_override_self = true,
+    arg_required_else_help = true,
+    after_help = "Long flags may also be written with one dash, as Packer's users do: -force, -var a=b."
+)]
+struct Cli {
+    /// Print one line of comma-separated values per event, as Packer does.
+    #[arg(long, global = true, help_heading = "Output")]
+    machine_readable: bool,
+    /// Print the version.
+    #[arg(short = 'v', long)]
+    version: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bake the images that a template describes.
+    Build(build::Args),
+    /// Check a template, and find everything that can be known without starting anything.
+    Validate(validate::Args),
+    /// Show the variables, sources and builds of a template.
+    Inspect(inspect::Args),
+    /// Remove what builds that were killed have left.
+    Gc(gc::Args),
+    /// Print the version.
+    Version,
+}
+
+/// What the program ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Success,
+    /// Something failed or was interrupted, and has been reported.
+    Failure,
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        match end {
+            End::Success => ExitCode::SUCCESS,
+            End::Failure => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Runs the program with `args`, the first of which is its name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
+    let mut command = Cli::command();
+    let args = argv::rewrite(&command, args);
+    let matches = command.try_get_matches_from_mut(args);
+    let cli = match matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print(); // nobody is there to read it
+            return Ok(if error.exit_code() == 0 { End::Success } else { End::Failure });
+        }
+    };
+    match cli.command {
+        _ if cli.version => version::run(cli.machine_readable),
+        Some(Command::Build(args)) => build::run(args, cli.machine_readable),
+        Some(Command::Validate(args)) => validate::run(args),
+        Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
+        Some(Command::Gc(args)) => gc::run(&args),
+        Some(Command::Version) | None => version::run(cli.machine_readable),
+    }
+}
+
+/// Writes a line to standard output. A reader that has gone away (`| head`) is no failure.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// A switch as Go's flags have them: `-color`, `-color=false`.
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("it must be true or false".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        let args = std::iter::once("bakehouse").chain(line.split(' ')).map(OsString::from);
+        Cli::try_parse_from(argv::rewrite(&Cli::command(), args))
+    }
+
+    fn build(line: &str) -> build::Args {
+        match parse(line).map(|cli| cli.command) {
+            Ok(Some(Command::Build(args))) => args,
+            Ok(_) => panic!("not a build: {line}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_table_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn switches_take_go_style_values_and_the_last_one_counts() {
+        assert_eq!(build("build x").color, None);
+        assert_eq!(build("build -color=false x").color, Some(false));
+        assert_eq!(build("build -color=false -color=1 x").color, Some(true));
+        assert!(build("build -force x").force);
+        assert!(!build("build -force=false x").force);
+        assert!(parse("build -force=maybe x").is_err());
+        assert_eq!(build("build -parallel-builds=1 -parallel-builds=3 x").parallel_builds, 3);
+    }
+
+    #[test]
+    fn lists_are_split_and_repeated() {
+        let args = build("build -only a,b -only=c -var x=1,2 -var=y=-3 x.pkr.hcl").template;
+        assert_eq!(args.only, ["a", "b", "c"]);
+        assert_eq!(args.vars, [("x", "1,2"), ("y", "-3")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(args.path, std::path::Path::new("x.pkr.hcl"));
+    }
+
+    #[test]
+    fn machine_readable_goes_anywhere() {
+        for line in ["-machine-readable build x", "build -machine-readable x", "build x -machine-readable"] {
+            assert!(parse(line).is_ok_and(|cli| cli.machine_readable), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_flag_names_the_right_one() {
+        let error = parse("build -frce x").err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("--force"), "{error}");
+    }
+}

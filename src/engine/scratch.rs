@@ -15,8 +15,8 @@ const TRIES: usize = 16;
 pub fn make(settings: &Settings, undo: &dyn UndoLog) -> Result<PathBuf> {
     let root = root(settings);
     for _ in 0..TRIES {
-        let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(8).collect();
-        let path = root.join(format!("bakehouse-{name}"));
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let path = root.join(format!("bakehouse-{}", &name[..8]));
         if path.exists() {
             continue; // another's; it must not get into our journal
         }

@@ -5,15 +5,25 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use bakehouse_api::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
 
-/// All findings, errors last so that they stay in sight.
+/// More than anyone reads, and each costs a walk through its file.
+const SHOWN: usize = 100;
+
+/// All findings in the order of the files, errors last so that they stay in sight.
 pub fn render(diagnostics: &Diagnostics, sources: &SourceMap, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut sorted: Vec<&Diagnostic> = diagnostics.0.iter().collect();
-    sorted.sort_by_key(|diagnostic| diagnostic.severity);
+    sorted.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span));
     let mut text = String::new();
-    for diagnostic in sorted {
+    let hidden = sorted.len().saturating_sub(SHOWN);
+    if hidden > 0 {
+        sorted.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+    }
+    for diagnostic in sorted.into_iter().take(SHOWN) {
         text.push_str(&renderer.render(&[group(diagnostic, sources)]));
         text.push_str("\n\n");
+    }
+    if hidden > 0 {
+        text.push_str(&format!("and {hidden} more\n"));
     }
     text
 }
@@ -108,7 +118,21 @@ mod tests {
             .related(Span::new(a, 0, 1), "first set here")
             .detail("only one of them can count")
             .hint("remove one");
-        insta::assert_snapshot!(render(&error.into(), &sources, false), @"");
+        insta::assert_snapshot!(render(&error.into(), &sources, false), @"
+        error: `x` is set more than once
+         --> b.pkr.hcl:2:3
+          |
+        2 |   x = 2
+          |   ^
+          |
+         ::: a.pkr.hcl:1:1
+          |
+        1 | x = 1
+          | - first set here
+          |
+          = note: only one of them can count
+          = help: remove one
+        ");
     }
 
     #[test]

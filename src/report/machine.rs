@@ -62,10 +62,11 @@ fn print_artifact(now: SystemTime, build: &str, index: &str, artifact: &Artifact
 }
 
 fn print(time: SystemTime, target: &str, data: &[&str]) {
-    let _ = writeln!(std::io::stdout().lock(), "{}", format_line(time, target, data));
+    let _ = writeln!(std::io::stdout().lock(), "{}", machine_line(time, target, data));
 }
 
-fn format_line(time: SystemTime, target: &str, data: &[&str]) -> String {
+/// One line of the format.
+pub fn machine_line(time: SystemTime, target: &str, data: &[&str]) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let escape = |text: &&str| text.replace(',', "%!(PACKER_COMMA)").replace('\r', "\\r").replace('\n', "\\n");
     let data: Vec<String> = data.iter().map(escape).collect();
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn commas_and_line_ends_are_escaped_as_packer_does() {
-        let line = format_line(UNIX_EPOCH, "null.a", &["error", "one, two\r\nthree"]);
+        let line = machine_line(UNIX_EPOCH, "null.a", &["error", "one, two\r\nthree"]);
         assert_eq!(line, r"0,null.a,error,one%!(PACKER_COMMA) two\r\nthree");
     }
 }

@@ -32,6 +32,8 @@ pub struct LoadRequest {
     pub vars: Vec<(String, String)>,
     /// `-var-file`, in order.
     pub var_files: Vec<PathBuf>,
+    /// Warn about values in files for variables that are not declared.
+    pub warn_undeclared: bool,
     pub only: Vec<String>,
     pub except: Vec<String>,
     pub env: BTreeMap<String, String>,
@@ -95,3 +97,6 @@ fn config_type(request: &LoadRequest) -> ConfigType {
     let hcl = name.ends_with(".pkr.hcl") || name.ends_with(".pkr.json") || request.cwd.join(&request.path).is_dir();
     request.config_type.unwrap_or(if hcl { ConfigType::Hcl2 } else { ConfigType::Json })
 }
+
+#[cfg(test)]
+mod tests;

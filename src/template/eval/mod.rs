@@ -218,7 +218,9 @@ impl<'a> Evaluator<'a> {
                     values.push(value);
                     if !group && values.len() > 1 {
                         let error = Diagnostic::error(format!("the key \"{name}\" comes more than once")).at(key.span);
-                        self.diagnostics.push(error.related(span, "in this `for`").hint("`...` after the value makes a list of them"));
+                        self.diagnostics.push(
+                            error.related(span, "in this `for`").hint("`...` after the value makes a list of them"),
+                        );
                         return None;
                     }
                 }
@@ -246,7 +248,13 @@ impl<'a> Evaluator<'a> {
                 };
                 Some(Some(fields.iter().map(pair).collect()))
             }
-            _ => self.error(span, format!("only a list, a set, a map or an object can be gone through, and this is {}", collection.kind_name())),
+            _ => self.error(
+                span,
+                format!(
+                    "only a list, a set, a map or an object can be gone through, and this is {}",
+                    collection.kind_name()
+                ),
+            ),
         }
     }
 
@@ -294,7 +302,9 @@ impl<'a> Evaluator<'a> {
         }
         let (reason, hint) = match (self.calls, text) {
             (Calls::Default, _) => ("a variable's default may only call `env`", "use a local for what is computed"),
-            (Calls::Constant, _) => ("a value from outside of the template cannot call functions", "write the value out"),
+            (Calls::Constant, _) => {
+                ("a value from outside of the template cannot call functions", "write the value out")
+            }
             (_, "env") => {
                 ("`env` can be called only in a variable's default", "declare a variable with `default = env(...)`")
             }

@@ -48,7 +48,8 @@ impl Evaluator<'_> {
 
     pub(super) fn call_templatefile(&mut self, call: &Call, args: &[Value], span: Span) -> Option<Value> {
         let [path, vars] = args else {
-            return self.error(span, format!("templatefile(path, vars) takes 2 arguments, and there are {}", args.len()));
+            return self
+                .error(span, format!("templatefile(path, vars) takes 2 arguments, and there are {}", args.len()));
         };
         let at = |index: usize| call.args.get(index).map_or(span, |arg| arg.span);
         let path_value = self.convert(path, &Type::String, at(0))?;
@@ -70,7 +71,7 @@ impl Evaluator<'_> {
             Err(error) => return self.error(at(0), format!("cannot read the template {}: {error}", full.display())),
         };
         let scope = Scope::new(fields.iter().map(|(name, value)| (name.clone(), value.clone())));
-        match self.render_file(&full, &text, &scope) {
+        match self.render_file(&text, &scope) {
             Ok(value) => Some(value.sensitive(sensitive)),
             Err(errors) => {
                 self.report_inside(&full, text, errors, at(0));
@@ -79,7 +80,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn render_file(&mut self, _path: &Path, text: &str, scope: &Scope) -> Result<Value, Diagnostics> {
+    fn render_file(&mut self, text: &str, scope: &Scope) -> Result<Value, Diagnostics> {
         let file = FileId::default();
         let parts = parse_template(file, text)?;
         let mut inner = Evaluator { host: self.host, calls: Calls::TemplateFile, diagnostics: Diagnostics::default() };
@@ -94,7 +95,8 @@ impl Evaluator<'_> {
         for error in errors.0.into_iter().filter(|error| error.severity == Severity::Error) {
             let place = error.span.and_then(|span| sources.place(span));
             let place = place.unwrap_or_else(|| path.display().to_string());
-            let mut outer = Diagnostic::error(error.summary).at(span).detail(format!("in the template file, at {place}"));
+            let mut outer =
+                Diagnostic::error(error.summary).at(span).detail(format!("in the template file, at {place}"));
             outer.hint = error.hint;
             self.diagnostics.push(outer);
         }

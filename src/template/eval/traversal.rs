@@ -41,10 +41,8 @@ impl Evaluator<'_> {
                     self.splat(&value, span.to(*at), after, scope)?
                 }
                 Step::AttributeSplat(at) => {
-                    let each = after
-                        .iter()
-                        .take_while(|step| matches!(step, Step::Attribute(_) | Step::Legacy(..)))
-                        .count();
+                    let each =
+                        after.iter().take_while(|step| matches!(step, Step::Attribute(_) | Step::Legacy(..))).count();
                     rest = &after[each..];
                     self.splat(&value, span.to(*at), &after[..each], scope)?
                 }
@@ -69,7 +67,8 @@ impl Evaluator<'_> {
             Data::Null(_) => return self.error(span, format!("this is null, which has no attribute `{name}`")),
             Data::List(..) | Data::Tuple(_) | Data::Set(..) => {
                 let error = Diagnostic::error(format!("a list has no attribute `{name}`")).at(span);
-                self.diagnostics.push(error.hint(format!("`[*].{name}` takes it of each element, `[0].{name}` of the first")));
+                self.diagnostics
+                    .push(error.hint(format!("`[*].{name}` takes it of each element, `[0].{name}` of the first")));
                 return None;
             }
             _ => return self.error(span, format!("{} has no attributes, so no `{name}`", value.kind_name())),
@@ -88,10 +87,9 @@ impl Evaluator<'_> {
         known: impl Iterator<Item = &'n str> + Clone,
     ) -> Option<Value> {
         let (summary, hint) = match namespace {
-            Some("var") => (
-                format!("there is no variable `{name}`"),
-                Some(format!("declare it with `variable \"{name}\" {{}}`")),
-            ),
+            Some("var") => {
+                (format!("there is no variable `{name}`"), Some(format!("declare it with `variable \"{name}\" {{}}`")))
+            }
             Some("local") => (format!("there is no local `{name}`"), None),
             Some(outer) => (format!("`{outer}` has no `{name}`"), None),
             None => (format!("this object has no attribute `{name}`"), None),
@@ -114,13 +112,19 @@ impl Evaluator<'_> {
             Data::Unknown(_) => Value::unknown(Type::Any),
             Data::List(_, items) | Data::Tuple(items) => {
                 let key = self.convert(key, &Type::Number, span)?;
-                let Data::Number(number) = &key.data else { return Some(Value::unknown(Type::Any).sensitive(sensitive)) };
+                let Data::Number(number) = &key.data else {
+                    return Some(Value::unknown(Type::Any).sensitive(sensitive));
+                };
                 let index = number.to_u64().and_then(|index| usize::try_from(index).ok());
                 match index.and_then(|index| items.get(index)) {
                     Some(item) => item.clone(),
                     None => {
                         let count = items.len();
-                        let range = if count == 0 { "it is empty".to_owned() } else { format!("its elements are 0 to {}", count - 1) };
+                        let range = if count == 0 {
+                            "it is empty".to_owned()
+                        } else {
+                            format!("its elements are 0 to {}", count - 1)
+                        };
                         return self.error(span, format!("this list has no element {number}: {range}"));
                     }
                 }
@@ -137,7 +141,9 @@ impl Evaluator<'_> {
                     }
                 }
             }
-            Data::Set(..) => return self.error(span, "the elements of a set have no index; `tolist` or `sort` make a list of it"),
+            Data::Set(..) => {
+                return self.error(span, "the elements of a set have no index; `tolist` or `sort` make a list of it");
+            }
             _ => return self.error(span, format!("{} has no elements", value.kind_name())),
         };
         Some(found.sensitive(sensitive))

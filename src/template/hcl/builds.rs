@@ -45,7 +45,9 @@ pub fn plan(session: &mut Session<'_>, blocks: &Blocks, config: &mut Config, tai
             "build" => build_blocks.push(block),
             other => {
                 let error = Diagnostic::error(format!("`dynamic` cannot make a `{other}` here"));
-                session.diagnostics.push(error.at(block.kind.span).hint("at the top level it makes `source` and `build` blocks"));
+                session
+                    .diagnostics
+                    .push(error.at(block.kind.span).hint("at the top level it makes `source` and `build` blocks"));
             }
         }
     }
@@ -54,7 +56,8 @@ pub fn plan(session: &mut Session<'_>, blocks: &Blocks, config: &mut Config, tai
         let Some(parts) = build_block(session, block, config) else { continue };
         for usage in &parts.usages {
             let Some(source) = find_source(session, config, usage) else { continue };
-            let build = Builder { session, block, parts: &parts, usage, source, selection: &selection, tainted }.build();
+            let build =
+                Builder { session, block, parts: &parts, usage, source, selection: &selection, tainted }.build();
             plan.builds.extend(build);
         }
     }
@@ -67,9 +70,11 @@ fn source(session: &mut Session<'_>, block: Expanded, declared: &mut Declared) -
     }
     let [kind, name] = block.labels.as_slice() else { return None };
     let (kind, name, span) = (kind.text.clone(), name.text.clone(), name.span);
-    declared
-        .declare("source", &format!("{kind}.{name}"), span, &mut session.diagnostics)
-        .then_some(Source { kind, name, block })
+    declared.declare("source", &format!("{kind}.{name}"), span, &mut session.diagnostics).then_some(Source {
+        kind,
+        name,
+        block,
+    })
 }
 
 fn find_source(session: &mut Session<'_>, config: &Config, usage: &Usage) -> Option<Source> {
@@ -91,8 +96,7 @@ fn find_source(session: &mut Session<'_>, config: &Config, usage: &Usage) -> Opt
 
 fn build_block(session: &mut Session<'_>, block: &Expanded, config: &mut Config) -> Option<BuildBlock> {
     check_labels(&block.kind, &block.labels, &[], &mut session.diagnostics);
-    let mut parts =
-        BuildBlock { name: None, usages: vec![], provisioners: vec![], on_error: None, chains: vec![] };
+    let mut parts = BuildBlock { name: None, usages: vec![], provisioners: vec![], on_error: None, chains: vec![] };
     let mut description = None;
     for piece in session.evaluate(|e| e.expand(&block.block.body, &block.scope)) {
         match piece {

@@ -88,7 +88,8 @@ impl Blocks {
         for body in bodies {
             for attribute in body.attributes() {
                 let name = &attribute.name;
-                let error = Diagnostic::error(format!("`{}` is no block: nothing can be set at the top level", name.text));
+                let error =
+                    Diagnostic::error(format!("`{}` is no block: nothing can be set at the top level", name.text));
                 diagnostics.push(error.at(name.span).hint("values that are used again stand in `locals { ... }`"));
             }
             body.blocks().for_each(|block| blocks.add(block, diagnostics));
@@ -126,7 +127,8 @@ impl Blocks {
 /// Reports too few or too many labels.
 pub fn check_labels(kind: &Name, labels: &[Name], needed: &[&str], diagnostics: &mut Diagnostics) -> bool {
     if let Some(extra) = labels.get(needed.len()) {
-        let what = if needed.is_empty() { "no label".to_owned() } else { format!("only its {}", needed.join(" and its ")) };
+        let what =
+            if needed.is_empty() { "no label".to_owned() } else { format!("only its {}", needed.join(" and its ")) };
         diagnostics.push(Diagnostic::error(format!("`{}` takes {what}", kind.text)).at(extra.span));
         return false;
     }
@@ -165,6 +167,10 @@ pub fn check_options(block: &Block, attributes: &[&str], blocks: &[&str], diagno
         let error = Diagnostic::error(format!("`{}` has no {form} `{}`", block.kind.text, name.text));
         diagnostics.push(error.at(name.span).did_you_mean(&name.text, known()));
     };
-    block.body.attributes().filter(|a| !attributes.contains(&a.name.text.as_str())).for_each(|a| report(&a.name, "option"));
+    block
+        .body
+        .attributes()
+        .filter(|a| !attributes.contains(&a.name.text.as_str()))
+        .for_each(|a| report(&a.name, "option"));
     block.body.blocks().filter(|b| !blocks.contains(&b.kind.text.as_str())).for_each(|b| report(&b.kind, "block"));
 }

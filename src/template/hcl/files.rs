@@ -29,16 +29,19 @@ pub fn read(session: &mut Session<'_>) -> Option<Files> {
     let mut files = Files::default();
     if full.is_dir() {
         let names = list(session, &full)?;
-        let ending = |suffix: &str| names.iter().filter(move |name| name.ends_with(suffix)).cloned().collect::<Vec<_>>();
+        let ending =
+            |suffix: &str| names.iter().filter(move |name| name.ends_with(suffix)).cloned().collect::<Vec<_>>();
         let templates = [ending(".pkr.hcl"), ending(".pkr.json")].concat();
         if templates.is_empty() {
             let error = Diagnostic::error(format!("there is no template in {}", request.path.display()));
             session.diagnostics.push(error.hint("a template is made of files called *.pkr.hcl or *.pkr.json"));
             return None;
         }
-        templates.iter().for_each(|name| read_template(session, &request.path.join(name), &mut files));
+        // "x.pkr.hcl" reads better than "./x.pkr.hcl".
+        let dir = if request.path == Path::new(".") { Path::new("") } else { &request.path };
+        templates.iter().for_each(|name| read_template(session, &dir.join(name), &mut files));
         for name in [ending(".auto.pkrvars.hcl"), ending(".auto.pkrvars.json")].concat() {
-            read_values(session, &request.path.join(name), &mut files);
+            read_values(session, &dir.join(name), &mut files);
         }
     } else {
         read_template(session, &request.path, &mut files);

@@ -60,9 +60,8 @@ pub fn parse_values(file: FileId, text: &str) -> (Vec<(Name, Value)>, Diagnostic
         diagnostics.push(Diagnostic::error("a file of variables is a JSON object").at(root.span()));
         return (Vec::new(), diagnostics);
     };
-    let value = |(name, span, item): &(String, Span, Item)| {
-        (Name { text: name.clone(), span: *span }, item.node().value)
-    };
+    let value =
+        |(name, span, item): &(String, Span, Item)| (Name { text: name.clone(), span: *span }, item.node().value);
     (entries.iter().filter(|(name, ..)| name != "//").map(value).collect(), diagnostics)
 }
 

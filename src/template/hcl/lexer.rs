@@ -313,4 +313,4 @@ pub fn is_ident(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

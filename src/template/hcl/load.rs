@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bakehouse_api::{Diagnostic, Diagnostics, FileId, SourceMap, Span, Type, Value};
+use bakehouse_api::{Diagnostic, Diagnostics, FileId, Secrets, SourceMap, Span, Type, Value};
 
 use super::config::{Blocks, Config, check_labels, check_options};
 use super::files;
@@ -74,13 +74,13 @@ impl<'a> Session<'a> {
         self.diagnostics.push(Diagnostic::error(summary).at(span));
     }
 
-    /// Marks every sensitive text in a value.
     pub fn remember(&self, value: &Value) {
-        remember(value, value.sensitive, &self.request.secrets);
+        remember(value, false, &self.request.secrets);
     }
 }
 
-fn remember(value: &Value, outer: bool, secrets: &bakehouse_api::Secrets) {
+/// Marks every sensitive text in a value.
+pub fn remember(value: &Value, outer: bool, secrets: &Secrets) {
     let sensitive = outer || value.sensitive;
     // Only texts: to hide every `true` or `1` would garble the output and hide nothing.
     if let (true, Some(text)) = (sensitive, value.as_str()) {

@@ -1,6 +1,6 @@
 //! Locals and data sources: a graph, evaluated in the order of its references.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bakehouse_api::{Diagnostic, Span, Type, Value};
@@ -64,7 +64,8 @@ pub fn load(session: &mut Session<'_>, blocks: &Blocks, scope: &mut Scope) -> (V
     let nodes = nodes(session, blocks);
     let mut tainted = Tainted::default();
     let mut locals = Vec::new();
-    for index in order(session, &nodes) {
+    let (order, circular) = order(session, &nodes);
+    for index in order {
         let node = &nodes[index];
         node.references(&mut |root, steps, _| {
             if let Some(source) = tainted.source_of(root, steps).cloned() {
@@ -74,6 +75,8 @@ pub fn load(session: &mut Session<'_>, blocks: &Blocks, scope: &mut Scope) -> (V
         // What failed is unknown from here on, so that it is reported once.
         let failed = || Value::unknown(Type::Any);
         match (&node.key, &node.what) {
+            (Key::Data(kind, name), _) if circular.contains(&index) => scope.set_data(kind, name, failed()),
+            (Key::Local(name), _) if circular.contains(&index) => scope.set("local", name, failed()),
             (Key::Data(kind, name), What::Block(block)) => {
                 let value = data(session, kind, block, scope, &mut tainted, node).unwrap_or_else(failed);
                 scope.set_data(kind, name, value);
@@ -103,7 +106,12 @@ fn nodes(session: &mut Session<'_>, blocks: &Blocks) -> Vec<Node> {
         }
     }
     for block in &blocks.locals {
-        check_options(block, &block.body.attributes().map(|a| a.name.text.as_str()).collect::<Vec<_>>(), &[], diagnostics);
+        check_options(
+            block,
+            &block.body.attributes().map(|a| a.name.text.as_str()).collect::<Vec<_>>(),
+            &[],
+            diagnostics,
+        );
     }
     for block in &blocks.local {
         check_options(block, &["expression", "sensitive"], &[], diagnostics);
@@ -125,8 +133,9 @@ fn nodes(session: &mut Session<'_>, blocks: &Blocks) -> Vec<Node> {
     nodes
 }
 
-/// Depth first with a stack of its own: chains may be long. A cycle is reported and cut.
-fn order(session: &mut Session<'_>, nodes: &[Node]) -> Vec<usize> {
+/// Depth first with a stack of its own: chains may be long. Also those that refer to each other in
+/// a circle, which is reported.
+fn order(session: &mut Session<'_>, nodes: &[Node]) -> (Vec<usize>, HashSet<usize>) {
     let index: HashMap<&Key, usize> = nodes.iter().enumerate().map(|(i, node)| (&node.key, i)).collect();
     let needs: Vec<Vec<usize>> = nodes
         .iter()
@@ -137,6 +146,7 @@ fn order(session: &mut Session<'_>, nodes: &[Node]) -> Vec<usize> {
         })
         .collect();
     let mut order = Vec::with_capacity(nodes.len());
+    let mut circular = HashSet::new();
     let mut state = vec![State::New; nodes.len()];
     for start in 0..nodes.len() {
         let mut path = vec![(start, 0usize)];
@@ -158,11 +168,16 @@ fn order(session: &mut Session<'_>, nodes: &[Node]) -> Vec<usize> {
                     state[need] = State::Open;
                     path.push((need, 0));
                 }
-                State::Open => report_cycle(session, nodes, &path, need),
+                State::Open => {
+                    let from = path.iter().position(|(node, _)| *node == need).unwrap_or(0);
+                    let ring: Vec<usize> = path[from..].iter().map(|(node, _)| *node).collect();
+                    report_cycle(session, nodes, &ring);
+                    circular.extend(ring);
+                }
             }
         }
     }
-    order
+    (order, circular)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -172,16 +187,16 @@ enum State {
     Done,
 }
 
-fn report_cycle(session: &mut Session<'_>, nodes: &[Node], path: &[(usize, usize)], back_to: usize) {
-    let from = path.iter().position(|(node, _)| *node == back_to).unwrap_or(0);
-    let ring: Vec<&Node> = path[from..].iter().map(|(node, _)| &nodes[*node]).collect();
+fn report_cycle(session: &mut Session<'_>, nodes: &[Node], ring: &[usize]) {
+    let ring: Vec<&Node> = ring.iter().map(|node| &nodes[*node]).collect();
+    let Some(first) = ring.first() else { return };
     let name = |node: &Node| match &node.key {
         Key::Local(name) => format!("local.{name}"),
         Key::Data(kind, name) => format!("data.{kind}.{name}"),
     };
-    let names: Vec<String> = ring.iter().chain(ring.first()).map(|node| name(node)).collect();
+    let names: Vec<String> = ring.iter().chain([first]).map(|node| name(node)).collect();
     let mut error = Diagnostic::error("these values refer to each other in a circle")
-        .at(nodes[back_to].name.span)
+        .at(first.name.span)
         .detail(names.join(" -> "));
     for node in ring.iter().skip(1) {
         error = error.related(node.name.span, "by way of this one");

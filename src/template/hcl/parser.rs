@@ -81,8 +81,8 @@ impl<'a> Parser<'a> {
         let mut tokens: Vec<Token> = Vec::with_capacity(all.len());
         let mut diagnostics = Diagnostics::default();
         for token in all {
-            let repeated = token.kind == TokenKind::Newline
-                && tokens.last().is_some_and(|last| last.kind == TokenKind::Newline);
+            let repeated =
+                token.kind == TokenKind::Newline && tokens.last().is_some_and(|last| last.kind == TokenKind::Newline);
             if token.kind == TokenKind::OpenComment {
                 let start = Span::new(file, token.start as usize, token.start as usize + 2);
                 diagnostics.push(Diagnostic::error("this comment is never closed").at(start).hint("end it with `*/`"));

@@ -11,7 +11,7 @@ use bakehouse_api::value::Data;
 use bakehouse_api::{Body, Diagnostic, Diagnostics, Entry, Facts, Form, Interpolate, Node, Secrets, Span, Type, Value};
 
 use super::builds::source_value;
-use super::load::Session;
+use super::load::{Session, remember};
 use super::syntax::Attribute;
 use crate::template::eval::{Evaluator, Expanded, Scope, span_tree};
 use crate::template::functions::CallCx;
@@ -115,7 +115,7 @@ pub fn provisioner(session: &mut Session<'_>, block: &Expanded, target: &Target)
         max_retries: common.count("max_retries").unwrap_or_default(),
         timeout: common.duration("timeout").filter(|timeout| !timeout.is_zero()),
         continue_on_error: common.flag("continue_on_error").unwrap_or_default(),
-        config: common.late(&PROVISIONER, common.overriding()),
+        config: common.late(&PROVISIONER, common.attribute("override")),
         kind,
     };
     applies.then_some(step)
@@ -193,7 +193,9 @@ impl Common<'_, '_, '_> {
         let duration = parse_duration(text);
         if duration.is_none() {
             let error = Diagnostic::error(format!("`{text}` is not a duration")).at(attribute.value.span);
-            self.session.diagnostics.push(error.hint("write a number with a unit: \"500ms\", \"30s\", \"5m\", \"1h30m\""));
+            self.session
+                .diagnostics
+                .push(error.hint("write a number with a unit: \"500ms\", \"30s\", \"5m\", \"1h30m\""));
         }
         duration
     }
@@ -210,11 +212,6 @@ impl Common<'_, '_, '_> {
             list.0.as_items().unwrap_or_default().iter().any(|name| name.as_str() == Some(&self.target.id))
         };
         only.as_ref().is_none_or(names) && !except.as_ref().is_some_and(names)
-    }
-
-    /// The attribute `override`, when it speaks of this build.
-    fn overriding(&self) -> Option<Arc<Attribute>> {
-        self.attribute("override")
     }
 
     fn late(&self, common: &'static [&'static str], overriding: Option<Arc<Attribute>>) -> Late {
@@ -240,6 +237,7 @@ fn body(
     if evaluator.diagnostics.has_errors() {
         return Err(evaluator.diagnostics);
     }
+    entries.iter().for_each(|entry| remember(&entry.node.value, false, &target.secrets));
     let label = block.labels.first().map_or("", |label| label.text.as_str());
     let name = match block.block.body.attribute("name") {
         Some(attribute) => evaluator.eval(&attribute.value, &scope).and_then(|name| name.as_str().map(str::to_owned)),
@@ -257,7 +255,10 @@ fn apply_override(
 ) {
     let Some(value) = evaluator.eval(&attribute.value, scope) else { return };
     let Some(builds) = value.as_fields() else {
-        evaluator.error::<()>(attribute.value.span, "`override` must be an object: the names of sources, and for each its options");
+        evaluator.error::<()>(
+            attribute.value.span,
+            "`override` must be an object: the names of sources, and for each its options",
+        );
         return;
     };
     let Some(options) = builds.get(alias) else { return };

@@ -200,12 +200,7 @@ pub const PRECEDENCE: [&[(&str, BinaryOp)]; 6] = [
     &[("||", BinaryOp::Or)],
     &[("&&", BinaryOp::And)],
     &[("==", BinaryOp::Equal), ("!=", BinaryOp::NotEqual)],
-    &[
-        ("<", BinaryOp::Less),
-        ("<=", BinaryOp::LessEqual),
-        (">", BinaryOp::Greater),
-        (">=", BinaryOp::GreaterEqual),
-    ],
+    &[("<", BinaryOp::Less), ("<=", BinaryOp::LessEqual), (">", BinaryOp::Greater), (">=", BinaryOp::GreaterEqual)],
     &[("+", BinaryOp::Add), ("-", BinaryOp::Subtract)],
     &[("*", BinaryOp::Multiply), ("/", BinaryOp::Divide), ("%", BinaryOp::Modulo)],
 ];

@@ -115,7 +115,9 @@ impl Evaluator<'_> {
                 ("object", [Expr { kind: ExprKind::Object(items), .. }]) => self.object_type(items),
                 ("tuple", [Expr { kind: ExprKind::Tuple(items), .. }]) => self.tuple_type(items),
                 ("optional", _) => self.error(expr.span, "`optional` stands only in the attributes of an object type"),
-                (name, _) if WORDS.contains(&name) => self.error(expr.span, format!("`{name}` takes other arguments than these")),
+                (name, _) if WORDS.contains(&name) => {
+                    self.error(expr.span, format!("`{name}` takes other arguments than these"))
+                }
                 (name, _) => self.no_type(name, call.name.span),
             },
             ExprKind::Template(parts) => {
@@ -132,7 +134,8 @@ impl Evaluator<'_> {
     }
 
     fn no_type(&mut self, name: &str, span: Span) -> Option<Constraint> {
-        self.diagnostics.push(Diagnostic::error(format!("there is no type `{name}`")).at(span).did_you_mean(name, WORDS));
+        self.diagnostics
+            .push(Diagnostic::error(format!("there is no type `{name}`")).at(span).did_you_mean(name, WORDS));
         None
     }
 

@@ -195,12 +195,7 @@ fn given(session: &mut Session<'_>, declarations: &[Declaration], files: &Files)
     given
 }
 
-fn read_value_file(
-    session: &mut Session<'_>,
-    file: &ValueFile,
-    known: &[&str],
-    given: &mut BTreeMap<String, Given>,
-) {
+fn read_value_file(session: &mut Session<'_>, file: &ValueFile, known: &[&str], given: &mut BTreeMap<String, Given>) {
     let values = if file.path.to_string_lossy().ends_with(".json") {
         let (values, diagnostics) = super::json::parse_values(file.file, &file.text);
         session.diagnostics.extend(diagnostics);
@@ -212,7 +207,7 @@ fn read_value_file(
         if known.contains(&name.text.as_str()) {
             let span = name.span;
             given.insert(name.text, Given::Value(value, span));
-        } else {
+        } else if session.request.warn_undeclared {
             let warning = Diagnostic::warning(format!("the template has no variable `{}`", name.text)).at(name.span);
             session.diagnostics.push(warning.did_you_mean(&name.text, known.iter().copied()));
         }
@@ -251,7 +246,8 @@ fn resolve(session: &mut Session<'_>, declaration: &Declaration, given: Given) -
         Ok(value) => Some(value),
         Err(reason) => {
             let name = &declaration.name.text;
-            let error = Diagnostic::error(format!("the value of the variable `{name}` does not fit its type: {reason}"));
+            let error =
+                Diagnostic::error(format!("the value of the variable `{name}` does not fit its type: {reason}"));
             let error = match span {
                 Some(span) => error.at(span).related(declaration.name.span, "declared here"),
                 None => error.at(declaration.name.span),

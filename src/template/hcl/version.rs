@@ -40,7 +40,10 @@ fn numbers(text: &str) -> Option<Vec<u64>> {
 
 fn compare(a: &[u64], b: &[u64]) -> Ordering {
     let part = |list: &[u64], i: usize| list.get(i).copied().unwrap_or(0);
-    (0..a.len().max(b.len())).map(|i| part(a, i).cmp(&part(b, i))).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    (0..a.len().max(b.len()))
+        .map(|i| part(a, i).cmp(&part(b, i)))
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
 }
 
 fn same(version: &[u64], prefix: &[u64]) -> bool {

@@ -157,9 +157,8 @@ impl Parser<'_> {
             TokenKind::Bad if self.text(token) == "'" => {
                 Err(self.fail(Diagnostic::error("a string is written in double quotes").at(span)))
             }
-            TokenKind::Bad if self.text(token) == "<<" => Err(self.fail(
-                Diagnostic::error("this is no heredoc").at(span).hint("write a word and a line break: `<<EOT`"),
-            )),
+            TokenKind::Bad if self.text(token) == "<<" => Err(self
+                .fail(Diagnostic::error("this is no heredoc").at(span).hint("write a word and a line break: `<<EOT`"))),
             _ => Err(self.expected("a value")),
         }
     }
@@ -268,7 +267,7 @@ impl Parser<'_> {
                 if parser.eat(close).is_some() {
                     return Ok(());
                 }
-                if parser.peek().is_none() {
+                if parser.peek().is_none() || (across_lines && parser.begins_item()) {
                     return Err(parser.never_closed(open, close));
                 }
                 let separated = match element(parser) {

@@ -243,12 +243,7 @@ impl Parser<'_> {
         }
     }
 
-    fn open_directive(
-        &mut self,
-        stack: &mut Vec<(Vec<Part>, Open)>,
-        parts: &mut Vec<Part>,
-        open: Open,
-    ) -> Parsed<()> {
+    fn open_directive(&mut self, stack: &mut Vec<(Vec<Part>, Open)>, parts: &mut Vec<Part>, open: Open) -> Parsed<()> {
         if stack.len() + self.depth >= super::MAX_DEPTH {
             let error = Diagnostic::error(format!("this is nested more than {} levels deep", super::MAX_DEPTH));
             return Err(self.fail(error.at(open.span())));
@@ -281,7 +276,11 @@ impl Parser<'_> {
                     None => {
                         let span = self.range(offset, offset + len);
                         let error = Diagnostic::error(format!("`{}` is no escape sequence", &here[..len])).at(span);
-                        self.fail(error.hint("known are \\n \\r \\t \\\" \\\\ \\uXXXX \\UXXXXXXXX; write \\\\ for a backslash"));
+                        self.fail(
+                            error.hint(
+                                "known are \\n \\r \\t \\\" \\\\ \\uXXXX \\UXXXXXXXX; write \\\\ for a backslash",
+                            ),
+                        );
                         ok = false;
                     }
                 }

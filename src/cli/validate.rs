@@ -1,0 +1,33 @@
+//! `validate`: everything that can be known without starting anything.
+
+use bakehouse_api::{Result, Secrets};
+
+use super::environment::Environment;
+use super::template::{self, TemplateArgs};
+use super::{End, say, switch};
+use crate::engine::{Kinds, prepare};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    template: TemplateArgs,
+    /// Say nothing about values in -var-file that the template does not declare.
+    #[arg(long, value_parser = switch, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
+    no_warn_undeclared_var: bool,
+}
+
+pub fn run(args: Args) -> Result<End> {
+    let environment = Environment::read()?;
+    let loaded = args.template.load(&environment, &Secrets::default(), !args.no_warn_undeclared_var)?;
+    let mut findings = loaded.diagnostics;
+    if let Some(plan) = loaded.plan {
+        findings.extend(prepare(plan, &Kinds::all()).1);
+    }
+    template::print(&findings, &loaded.sources, &environment);
+    if findings.has_errors() {
+        return Ok(End::Failure);
+    }
+    say("The configuration is valid.");
+    Ok(End::Success)
+}
