@@ -227,3 +227,61 @@ pub fn finish(options: &QemuOptions, base: Option<&(PathBuf, String)>) -> Finish
     let as_it_is = standalone && options.skip_compaction && compression.is_none();
     Finish { format: options.format, compression, backing, as_it_is }
 }
+
+#[cfg(test)]
+mod tests {
+    use bakehouse_api::{Decode, testing};
+
+    use super::*;
+
+    fn shown(finish: &Finish) -> String {
+        let args = ImgArgs { convert: vec!["-S".into(), "0".into()], ..ImgArgs::placeholder() };
+        convert_program(Path::new("a"), Format::Qcow2, Path::new("b"), finish, Some(&args)).shown()
+    }
+
+    #[test]
+    fn the_pass_uses_every_coroutine_and_the_users_arguments() {
+        let plain = Finish { format: Format::Raw, compression: None, backing: None, as_it_is: false };
+        assert_eq!(shown(&plain), "qemu-img convert -p -W -m 16 -f qcow2 -O raw -S 0 a b");
+        let zstd = Finish { format: Format::Qcow2, compression: Some(Compression::Zstd), ..plain };
+        assert_eq!(shown(&zstd), "qemu-img convert -p -W -m 16 -f qcow2 -O qcow2 -c -o compression_type=zstd -S 0 a b");
+        let overlay = Finish { compression: None, backing: Some(("base".into(), "raw".into())), ..zstd };
+        assert_eq!(shown(&overlay), "qemu-img convert -p -W -m 16 -f qcow2 -O qcow2 -B base -F raw -S 0 a b");
+    }
+
+    #[test]
+    fn progress_is_the_last_percentage_written() {
+        assert_eq!(percent("    (12.34/100%)\r    (56.78/100%)\r"), Some(56));
+        assert_eq!(percent("qemu-img: error"), None);
+    }
+
+    #[tokio::test]
+    async fn an_overlay_grows_and_is_written_out_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cx, recorder) = testing::cx(dir.path(), bakehouse_kit::undo::undoers());
+        let args = ImgArgs { resize: vec!["--preallocation=off".into()], ..ImgArgs::placeholder() };
+        for args in [None, Some(&args)] {
+            let img = Img { cx: &cx, args };
+            let [base, overlay, whole] = ["base.raw", "overlay", "whole"].map(|name| dir.path().join(name));
+            std::fs::write(&base, vec![7; 1 << 20]).unwrap();
+            let source = Source::Overlay { base, format: "raw".into(), size: Some(Size::mib(4)) };
+            img.create(&overlay, Format::Qcow2, &source).await.unwrap();
+            let finish = Finish { format: Format::Raw, compression: None, backing: None, as_it_is: false };
+            img.convert(&overlay, Format::Qcow2, &whole, &finish).await.unwrap();
+            let bytes = std::fs::read(&whole).unwrap();
+            assert_eq!((bytes.len(), bytes[0], bytes[2 << 20]), (4 << 20, 7, 0));
+        }
+        assert!(recorder.held().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_image_is_told_with_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cx, _) = testing::cx(dir.path(), bakehouse_kit::undo::undoers());
+        let image = dir.path().join("image.qcow2");
+        std::fs::write(&image, b"QFI\xfb and nothing more").unwrap();
+        let error = Img { cx: &cx, args: None }.info(&image).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Input);
+        assert!(error.to_string().contains("image.qcow2"), "{error}");
+    }
+}

@@ -52,7 +52,7 @@ pub struct Harvest {
 /// Held for as long as the machine runs.
 pub struct Held {
     pub _ports: Vec<PortLease>,
-    pub _tpm: Option<Swtpm>,
+    pub tpm: Option<Swtpm>,
     pub _http: Option<HttpServer>,
 }
 
@@ -197,7 +197,9 @@ impl Machine for QemuMachine {
             return Err(error);
         }
         let Self { harvest, held, .. } = *self;
-        drop(held);
+        if let Some(tpm) = held.tpm {
+            tpm.end(cx).await?;
+        }
         capture(cx, harvest).await
     }
 }

@@ -93,7 +93,7 @@ pub async fn start(cx: &Cx, builder: &QemuBuilder) -> Result<QemuMachine> {
         hotplug,
         control,
         harvest: Harvest { facts: artifact_facts(builder, resolved), workspace, disks, dropped, img_args },
-        held: Held { _ports: ports, _tpm: tpm, _http: http },
+        held: Held { _ports: ports, tpm, _http: http },
         guest: None,
         asked: false,
         vm,

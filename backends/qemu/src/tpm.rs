@@ -8,10 +8,23 @@ use bakehouse_kit::process::{Program, Running};
 
 const START: Duration = Duration::from_secs(10);
 
+/// For swtpm to write its state and go, once QEMU closed the connection.
+const END: Duration = Duration::from_secs(5);
+
 /// Runs until its undo or until QEMU closes the connection.
 pub struct Swtpm {
-    _running: Running,
+    running: Running,
     pub socket: PathBuf,
+}
+
+impl Swtpm {
+    /// Its state is whole when this returns.
+    pub async fn end(mut self, cx: &Cx) -> Result<()> {
+        if tokio::time::timeout(END, self.running.wait(cx)).await.is_err() {
+            self.running.stop(cx).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Starts swtpm with its state in `state`; it ends by itself when QEMU goes.
@@ -42,5 +55,5 @@ pub async fn start(cx: &Cx, state: &Path, socket: PathBuf, tpm1: bool) -> Result
         })
         .await;
     ready.map_err(|error| error.context("starting the TPM emulator"))?;
-    Ok(Swtpm { _running: running, socket })
+    Ok(Swtpm { running, socket })
 }

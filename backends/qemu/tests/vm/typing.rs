@@ -1,10 +1,11 @@
-//! Keys typed over QMP, proved by a boot sector that echoes what the keyboard gives to the serial line.
+//! An installer CD boots and keys are typed over QMP, proved by a boot sector that echoes what the
+//! keyboard gives to the serial line.
 
 use std::time::Duration;
 
 use bakehouse_api::keyboard::BootStep;
 
-use crate::bench::{Bench, list};
+use crate::bench::{Bench, list, qemu_img_info};
 
 /// `int 16h` waits for a key, then its character goes to COM1 when the line is free.
 #[rustfmt::skip]
@@ -20,18 +21,35 @@ const ECHO: &[u8] = &[
 
 const TEXT: &str = "Hello, World! ~`|\\{}[]\"'<>?/ 0123456789 @#$%^&*()_+-= http://10.0.2.2:8000/pre_seed.cfg";
 
+/// The least that El Torito asks for: a boot record that names a catalog that names one sector.
+fn bootable_cd(code: &[u8]) -> Vec<u8> {
+    const SECTOR: usize = 2048;
+    let mut cd = vec![0; 21 * SECTOR + (1 << 20)];
+    let mut put = |sector: usize, at: usize, bytes: &[u8]| {
+        cd[sector * SECTOR + at..][..bytes.len()].copy_from_slice(bytes);
+    };
+    put(16, 0, b"\x01CD001\x01");
+    put(17, 0, b"\x00CD001\x01EL TORITO SPECIFICATION");
+    put(17, 0x47, &19u32.to_le_bytes());
+    put(18, 0, b"\xffCD001\x01");
+    put(19, 0, &[1]);
+    put(19, 28, &[0xaa, 0x55, 0x55, 0xaa]);
+    // Bootable, without emulation, one sector of 512 bytes, found at sector 20.
+    put(19, 32, &[0x88, 0, 0, 0, 0, 0, 1, 0, 20, 0, 0, 0]);
+    put(20, 0, code);
+    cd
+}
+
 #[tokio::test]
 async fn every_typed_character_arrives_in_order() {
     let bench = Bench::new();
-    let mut sector = [0u8; 512];
-    sector[..ECHO.len()].copy_from_slice(ECHO);
-    sector[510..].copy_from_slice(&[0x55, 0xaa]);
-    let image = bench.dir.path().join("echo.img");
-    std::fs::write(&image, [sector.as_slice(), &[0; 1 << 20]].concat()).unwrap();
+    let image = bench.dir.path().join("echo.iso");
+    std::fs::write(&image, bootable_cd(ECHO)).unwrap();
     let typed = TEXT.replace('<', "<leftShiftOn>,<leftShiftOff>");
     let options = [
         ("communicator", "none".into()),
-        ("disk_interface", "ide".into()),
+        ("disk_image", false.into()),
+        ("skip_compaction", true.into()),
         ("boot_command", list(&[&typed, "<bs><tab><enter>"])),
         ("boot_wait", "2s".into()),
         ("disk_size", "8M".into()),
@@ -58,5 +76,8 @@ async fn every_typed_character_arrives_in_order() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(seen, wanted);
-    booted.drop_all().await;
+    // Forced off, the machine still leaves the disk it was given; no pass was asked for.
+    bench.done(booted.machine.force_off(&bench.cx).await);
+    let artifact = booted.capture().await;
+    assert_eq!(qemu_img_info(&artifact.files[0])["virtual-size"], 8 << 20);
 }
