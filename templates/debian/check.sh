@@ -32,6 +32,7 @@ trap clean_up EXIT
 accel=tcg
 if [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then accel=kvm; fi
 
+firmware=BIOS
 machine=(-machine "pc,accel=$accel" -cpu max)
 if [ -n "$uefi" ]; then
   # The first UEFI firmware without secure boot, by QEMU's own firmware descriptors.
@@ -40,6 +41,7 @@ if [ -n "$uefi" ]; then
     and (.features | index("secure-boot") | not))][0].mapping
     | "\(.executable.filename) \(.["nvram-template"].filename)"' /usr/share/qemu/firmware/*.json)
   [ -r "${code:-}" ] || die "no UEFI firmware found in /usr/share/qemu/firmware: install ovmf"
+  firmware=UEFI
   cp "$vars" "$work/vars.fd"
   machine=(-machine "q35,accel=$accel" -cpu max
     -drive "if=pflash,format=raw,readonly=on,file=$code" -drive "if=pflash,format=raw,file=$work/vars.fd")
@@ -70,7 +72,7 @@ until status=$(curl --silent --max-time 5 --output "$work/page" --write-out '%{h
   sleep 0.2
 done
 
-echo "HTTP $status after $((SECONDS - began)) s from $image, booted by ${uefi:+UEFI}${uefi:-BIOS} under $accel:" | sed 's/UEFIyes/UEFI/'
+echo "HTTP $status after $((SECONDS - began)) s from $image, booted by $firmware under $accel:"
 sed 's/^/  /' "$work/page" | head -n 12
 echo "Boot it by hand, then open http://127.0.0.1:8080/ (changes are not kept: snapshot=on):"
 echo "  qemu-system-x86_64 -machine pc,accel=$accel -cpu max ${guest[*]} -serial mon:stdio \\"
