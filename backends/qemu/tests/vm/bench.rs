@@ -64,7 +64,9 @@ impl Bench {
             ("ssh_username", "tiny".into()),
             ("ssh_timeout", "3m".into()),
         ];
-        let all: Vec<_> = usual.into_iter().chain(options.iter().cloned()).collect();
+        let given = |name: &str| options.iter().any(|(given, _)| *given == name);
+        let usual = usual.into_iter().filter(|(name, _)| !given(name));
+        let all: Vec<_> = usual.chain(options.iter().cloned()).collect();
         let builder = self.builder(&all);
         let machine = self.done(builder.start(&self.cx, Origin::Scratch).await);
         Booted { bench: self, machine }
@@ -72,7 +74,13 @@ impl Bench {
 
     /// The result, or a panic that shows what was said until then.
     pub fn done<T>(&self, result: Result<T>) -> T {
-        result.unwrap_or_else(|error| panic!("{error}\n{:?}\n{}", error.hints(), self.recorder.lines().join("\n")))
+        result.unwrap_or_else(|error| {
+            let serial = std::fs::read(self.cx.temp().join("serial.log")).unwrap_or_default();
+            let serial = String::from_utf8_lossy(&serial);
+            let last = serial.floor_char_boundary(serial.len().saturating_sub(3000));
+            let (hints, said) = (error.hints(), self.recorder.lines().join("\n"));
+            panic!("{error}\n{hints:?}\n{said}\nthe end of the serial log:\n{}", &serial[last..])
+        })
     }
 }
 
