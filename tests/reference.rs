@@ -36,7 +36,11 @@ fn section(text: &mut String, title: &str, schemas: &[Schema]) {
     let _ = writeln!(text, "\n## {title}");
     for schema in schemas {
         let doc = one_line(&schema.doc);
-        let _ = writeln!(text, "\n### {}\n\n{doc}\n\n| option | type | default | |\n| --- | --- | --- | --- |", schema.kind);
+        let _ = writeln!(
+            text,
+            "\n### {}\n\n{doc}\n\n| option | type | default | |\n| --- | --- | --- | --- |",
+            schema.kind
+        );
         for field in &schema.fields {
             let _ = writeln!(text, "{}", row(field));
         }
