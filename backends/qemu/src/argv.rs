@@ -118,6 +118,8 @@ pub struct Control {
     pub user_qmp: Option<PathBuf>,
     pub agent: PathBuf,
     pub serial: PathBuf,
+    /// Where the command line itself is kept.
+    pub command: PathBuf,
 }
 
 /// Where [`crate::courier`] plugs disks in.

@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::argv::Control;
 use crate::qmp::Qmp;
 use crate::vm::{State, Vm};
 
 /// A screenshot must not hold up the clean-up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub async fn gather(vm: &Vm, serial: &Path, into: &Path) -> Vec<PathBuf> {
+pub async fn gather(vm: &Vm, control: &Control, into: &Path) -> Vec<PathBuf> {
     let mut kept = Vec::new();
-    let log = into.join("serial.log");
-    if serial.metadata().is_ok_and(|meta| meta.len() > 0) && std::fs::copy(serial, &log).is_ok() {
-        kept.push(log);
+    for (from, name) in [(&control.serial, "serial.log"), (&control.command, "qemu-command.log")] {
+        let to = into.join(name);
+        if from.metadata().is_ok_and(|meta| meta.len() > 0) && std::fs::copy(from, &to).is_ok() {
+            kept.push(to);
+        }
     }
     let stderr = vm.stderr();
     let words = into.join("qemu-stderr.log");

@@ -87,7 +87,8 @@ impl Launcher<'_> {
         let hardware = hardware(&self.builder.options, parts);
         let (argv, binary) = (hardware.argv(), &self.builder.options.qemu_binary);
         let shown: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
-        self.cx.message(format!("{binary} {}", shown.join(" ")));
+        // Evidence, should the build fail; too long to be read while it works.
+        let _ = std::fs::write(&control.command, format!("{} {}\n", quoted(binary), shown.join(" ")));
         let vm = match Vm::launch(self.cx, binary, argv, &control).await {
             Ok(vm) => vm,
             Err(error) => return Err((error, ports)),
@@ -146,6 +147,7 @@ impl Launcher<'_> {
             user_qmp: options.qmp_enable.then(|| options.qmp_socket_path.clone().unwrap_or_else(monitor)),
             agent: self.sockets.join("agent"),
             serial: self.cx.temp().join("serial.log"),
+            command: self.cx.temp().join("qemu-command.log"),
         }
     }
 

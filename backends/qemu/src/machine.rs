@@ -14,6 +14,7 @@ use bakehouse_kit::http::HttpServer;
 use tokio::sync::Mutex;
 
 use crate::agent::Agent;
+use crate::argv::Control;
 use crate::courier::{Courier, Hotplug};
 use crate::disk::{Finish, Img};
 use crate::evidence;
@@ -62,7 +63,7 @@ pub struct QemuMachine {
     pub connector: Option<Arc<dyn Connector>>,
     pub agent: Option<Arc<Mutex<Agent>>>,
     pub hotplug: Option<Arc<Hotplug>>,
-    pub serial: PathBuf,
+    pub control: Control,
     pub harvest: Harvest,
     pub held: Held,
     /// Known once the communicator answered.
@@ -188,7 +189,7 @@ impl Machine for QemuMachine {
     }
 
     async fn evidence(&mut self, _cx: &Cx, into: &Path) -> Vec<PathBuf> {
-        evidence::gather(&self.vm, &self.serial, into).await
+        evidence::gather(&self.vm, &self.control, into).await
     }
 
     async fn capture(self: Box<Self>, cx: &Cx) -> Result<Artifact> {

@@ -77,7 +77,7 @@ pub async fn start(cx: &Cx, builder: &QemuBuilder) -> Result<QemuMachine> {
     };
     let Launched { vm, ports, control, agent, hotplug_bus, ssh_port } = launcher.launch().await?;
     let mac = launcher.mac;
-    dropped.extend(control.user_qmp.filter(|socket| socket.starts_with(&workspace.partial)));
+    dropped.extend(control.user_qmp.clone().filter(|socket| socket.starts_with(&workspace.partial)));
     set_vnc_password(cx, options, &vm.qmp).await?;
     let connector = connector(options, &login, ssh_port, |connect| {
         Arc::new(OnBridge::new(mac, agent.clone(), vm.status.clone(), connect))
@@ -91,7 +91,7 @@ pub async fn start(cx: &Cx, builder: &QemuBuilder) -> Result<QemuMachine> {
         connector,
         agent,
         hotplug,
-        serial: control.serial,
+        control,
         harvest: Harvest { facts: artifact_facts(builder, resolved), workspace, disks, dropped, img_args },
         held: Held { _ports: ports, _tpm: tpm, _http: http },
         guest: None,

@@ -32,6 +32,7 @@ fn hardware() -> Hardware {
             user_qmp: None,
             agent: "tmp/agent".into(),
             serial: "tmp/serial.log".into(),
+            command: "tmp/qemu-command.log".into(),
         },
         user: Vec::new(),
         extra: Vec::new(),

@@ -9,6 +9,23 @@ use bakehouse_kit::process::quoted;
 
 /// Tenths of a second that the guest looks for the disk; then SSH is used.
 const LOOKS: u32 = 80;
+/// Finds the disk without udev's help. The kernel ends a serial number without a line end, which
+/// `read` calls a failure.
+const FIND: &str = r#"disk=
+looks=0
+while [ -z "$disk" ]; do
+  for drive in /sys/block/vd*; do
+    serial=
+    read -r serial < "$drive/serial"
+    [ "$serial" = SERIAL ] && [ -b "/dev/${drive##*/}" ] && disk=/dev/${drive##*/}
+  done 2>/dev/null
+  if [ -z "$disk" ]; then
+    looks=$((looks + 1))
+    if [ $looks -gt LOOKS ]; then echo 'the disk did not appear' >&2; exit 75; fi
+    sleep 0.1
+  fi
+done
+"#;
 /// A tar archive spends a header on every file, however small.
 const HEADER: u64 = 512;
 
@@ -57,15 +74,10 @@ impl Payload {
         Some(payload)
     }
 
-    /// For the guest's shell: finds the disk by its serial, without udev's help, and unpacks it.
+    /// For the guest's shell: waits for the disk with that serial and unpacks it.
     pub fn script(&self, serial: &str, sudo: bool) -> String {
         let cat = if sudo { "sudo -n cat" } else { "cat" };
-        let find = format!(
-            "d=; i=0; while [ -z \"$d\" ]; do for s in /sys/block/vd*; do \
-             if read -r n < \"$s/serial\" && [ \"$n\" = {serial} ] && [ -b \"/dev/${{s##*/}}\" ]; then d=/dev/${{s##*/}}; fi; \
-             done 2>/dev/null; [ -n \"$d\" ] || {{ i=$((i+1)); \
-             [ $i -le {LOOKS} ] || {{ echo 'the disk did not appear' >&2; exit 75; }}; sleep 0.1; }}; done"
-        );
+        let find = FIND.replace("SERIAL", serial).replace("LOOKS", &LOOKS.to_string());
         let unpack = match &self.read {
             Read::File { to, mode } => {
                 let (to, size) = (quoted(to), self.bytes);
@@ -74,15 +86,15 @@ impl Payload {
                 } else {
                     format!(" && dd of={to} bs=1 seek={size} count=0 2>/dev/null")
                 };
-                format!("{cat} \"$d\" > {to}{cut} && chmod {mode:o} {to}")
+                format!("{cat} \"$disk\" > {to}{cut} && chmod {mode:o} {to}")
             }
             Read::Directory { to } => {
                 let to = quoted(to);
-                format!("mkdir -p {to} && {cat} \"$d\" | tar -xpof - -C {to}")
+                format!("mkdir -p {to} && {cat} \"$disk\" | tar -xpof - -C {to}")
             }
         };
         // The login shell may be no POSIX shell.
-        format!("exec sh -c {}", quoted(&format!("{find}; {unpack}")))
+        format!("exec sh -c {}", quoted(&format!("{find}{unpack}")))
     }
 }
 

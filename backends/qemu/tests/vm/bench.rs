@@ -40,6 +40,11 @@ impl Bench {
         self.dir.path().join("output")
     }
 
+    /// QEMU's command line.
+    pub fn command(&self) -> String {
+        std::fs::read_to_string(self.cx.temp().join("qemu-command.log")).unwrap()
+    }
+
     /// What lies in the bench's folder.
     pub fn leftovers(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.dir.path()).unwrap();

@@ -65,10 +65,7 @@ async fn two_machines_at_once_get_ports_of_their_own() {
     let none = [("communicator", Value::from("none"))];
     let base = tiny();
     let (one, two) = tokio::join!(first.boot(&base, &none), second.boot(&base, &none));
-    let port = |bench: &Bench| {
-        let line = bench.recorder.lines().into_iter().find(|line| line.contains("-vnc ")).unwrap();
-        line.split("-vnc ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
-    };
+    let port = |bench: &Bench| bench.command().split("-vnc ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     assert_ne!(port(&first), port(&second));
     one.drop_all().await;
     two.drop_all().await;

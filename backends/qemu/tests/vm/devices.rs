@@ -103,7 +103,7 @@ async fn secure_boot_is_on_and_its_store_can_be_dropped() {
         ("disk_size", "2G".into()),
     ];
     let mut booted = bench.boot(&tiny(), &options).await;
-    let line = bench.recorder.lines().into_iter().find(|line| line.contains("pflash")).unwrap();
+    let line = bench.command();
     assert!(line.contains("type=q35,smm=on") && line.contains("property=secure,value=on"), "{line}");
     bench.done(booted.machine.force_off(&bench.cx).await);
     let artifact = booted.capture().await;
