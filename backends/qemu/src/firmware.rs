@@ -78,7 +78,7 @@ pub fn find(folders: &[PathBuf], wanted: Wanted<'_>) -> Result<Uefi> {
         let descriptor: Descriptor = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
         uefi(descriptor, wanted)
     });
-    let mut fits: Vec<Uefi> = fits.filter(|uefi| installed(uefi)).collect();
+    let mut fits: Vec<Uefi> = fits.filter(installed).collect();
     if fits.is_empty() {
         let secure = if wanted.secure_boot { " with secure boot and enrolled keys" } else { "" };
         let Wanted { architecture, machine_type, .. } = wanted;

@@ -94,8 +94,7 @@ fn disks(options: &QemuOptions, parts: &Parts) -> Vec<Disk> {
         detect_zeroes: options.disk_detect_zeroes,
         read_only: false,
     };
-    // The seed goes where the guest's own disk is: a cloud kernel may have no driver for a CD drive.
-    let seed = parts.seed.iter().map(|file| Disk {
+    let seed = parts.seed.iter().filter(|_| seed_is_disk(options)).map(|file| Disk {
         file: file.clone(),
         format: Format::Raw,
         interface: options.disk_interface,
@@ -107,12 +106,20 @@ fn disks(options: &QemuOptions, parts: &Parts) -> Vec<Disk> {
     parts.disks.iter().map(disk).chain(seed).collect()
 }
 
+/// The seed goes where the guest's own disk is: a cloud kernel may have no driver for a CD drive. ATA
+/// knows no read-only disks, but whoever drives an ATA disk drives an ATA CD.
+fn seed_is_disk(options: &QemuOptions) -> bool {
+    !matches!(options.disk_interface, Interface::Ide | Interface::Sata)
+}
+
 fn cdroms(options: &QemuOptions, parts: &Parts) -> Vec<Cdrom> {
     let machine = options.machine();
     let ide = ["pc", "q35", "isapc"].contains(&machine) || machine.starts_with("pc-");
     let usual = if ide { Interface::Ide } else { Interface::VirtioScsi };
     let interface = options.cdrom_interface.unwrap_or(usual);
-    parts.iso.iter().chain(&parts.cd).map(|file| Cdrom { file: file.clone(), interface }).collect()
+    let media = parts.iso.iter().chain(&parts.cd).map(|file| Cdrom { file: file.clone(), interface });
+    let seed = parts.seed.iter().filter(|_| !seed_is_disk(options));
+    media.chain(seed.map(|file| Cdrom { file: file.clone(), interface: options.disk_interface })).collect()
 }
 
 fn network(options: &QemuOptions, parts: &Parts, without_rom: bool) -> Network {

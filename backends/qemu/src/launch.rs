@@ -88,7 +88,7 @@ impl Launcher<'_> {
         let (argv, binary) = (hardware.argv(), &self.builder.options.qemu_binary);
         let shown: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
         self.cx.message(format!("{binary} {}", shown.join(" ")));
-        let vm = match Vm::launch(self.cx, binary, argv, &control.qmp).await {
+        let vm = match Vm::launch(self.cx, binary, argv, &control).await {
             Ok(vm) => vm,
             Err(error) => return Err((error, ports)),
         };

@@ -1,7 +1,7 @@
 //! A QEMU process and what is known of it at any moment: it runs, the guest went off, or it failed
 //! and why. Everyone who waits for the guest watches this beside what they wait for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,12 +9,15 @@ use bakehouse_api::{Cx, Error, Exit, Kind, Result};
 use bakehouse_kit::process::{Program, Running, describe};
 use tokio::sync::{mpsc, watch};
 
+use crate::argv::Control;
 use crate::qmp::{Event, Qmp};
 
 /// For QEMU to open its monitor.
 const START: Duration = Duration::from_secs(30);
 /// Between `quit` and the end of the process.
 const QUIT: Duration = Duration::from_secs(5);
+/// Between two looks at the serial log.
+const SERIAL_POLL: Duration = Duration::from_millis(500);
 /// What QEMU says when somebody else took a port between our look and its bind.
 const PORT_TAKEN: [&str; 3] = ["Could not set up host forwarding rule", "Address already in use", "Failed to bind"];
 
@@ -76,10 +79,10 @@ pub enum LaunchError {
 }
 
 impl Vm {
-    pub async fn launch(cx: &Cx, binary: &str, argv: Vec<String>, socket: &Path) -> Result<Self, LaunchError> {
+    pub async fn launch(cx: &Cx, binary: &str, argv: Vec<String>, control: &Control) -> Result<Self, LaunchError> {
         let program = Program::new(binary).args(argv).dir(&cx.settings().cwd);
         let mut running = program.spawn(cx).await.map_err(|error| LaunchError::Other(missing(binary, error.into())))?;
-        let qmp = match connect(cx, &mut running, socket).await {
+        let qmp = match connect(cx, &mut running, &control.qmp).await {
             Ok(qmp) => qmp,
             Err(error) => {
                 let taken = PORT_TAKEN.iter().any(|words| running.stderr_tail().contains(words));
@@ -93,7 +96,15 @@ impl Vm {
         let (agent, agent_seen) = watch::channel(false);
         let (kill, killed) = mpsc::channel(1);
         let stderr = Arc::new(Mutex::new(String::new()));
-        let minder = Minder { cx: cx.clone(), events: qmp.events(), state, agent, stderr: stderr.clone(), told: None };
+        let minder = Minder {
+            cx: cx.clone(),
+            events: qmp.events(),
+            state,
+            agent,
+            stderr: stderr.clone(),
+            serial: SerialLog { path: control.serial.clone(), read: 0 },
+            told: None,
+        };
         tokio::spawn(minder.mind(running, killed));
         Ok(Self { qmp, status: Status { state: state_seen, agent: agent_seen }, kill, stderr })
     }
@@ -160,6 +171,7 @@ struct Minder {
     state: watch::Sender<State>,
     agent: watch::Sender<bool>,
     stderr: Arc<Mutex<String>>,
+    serial: SerialLog,
     /// What the SHUTDOWN event gave as its reason.
     told: Option<String>,
 }
@@ -168,6 +180,7 @@ impl Minder {
     async fn mind(mut self, mut running: Running, mut killed: mpsc::Receiver<()>) {
         use tokio::sync::broadcast::error::RecvError;
         let mut listening = true;
+        let mut look = tokio::time::interval(SERIAL_POLL);
         let exit = loop {
             tokio::select! {
                 exit = running.wait(&self.cx) => break exit,
@@ -176,6 +189,11 @@ impl Minder {
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => listening = false,
                 },
+                _ = look.tick() => {
+                    if let Some(panic) = self.serial.kernel_panic() {
+                        self.fail(Error::new(Kind::Guest, format!("the guest's kernel panicked: {panic}")));
+                    }
+                }
                 Some(()) = killed.recv() => {
                     self.told = Some("host-qmp-quit".into());
                     let _ = running.stop(&self.cx).await; // what does not die is told by the undo journal
@@ -236,6 +254,29 @@ impl Minder {
     }
 }
 
+/// What the guest's kernel wrote to its first serial line.
+struct SerialLog {
+    path: PathBuf,
+    read: u64,
+}
+
+impl SerialLog {
+    /// The reason of a panic written since the last look. A panic device would tell it too, where the
+    /// guest has a driver for one.
+    fn kernel_panic(&mut self) -> Option<String> {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut file = std::fs::File::open(&self.path).ok()?;
+        file.seek(SeekFrom::Start(self.read)).ok()?;
+        let mut fresh = Vec::new();
+        file.read_to_end(&mut fresh).ok()?;
+        let whole = fresh.iter().rposition(|byte| *byte == b'\n')? + 1; // a line still being written waits
+        self.read += whole as u64;
+        let fresh = String::from_utf8_lossy(&fresh[..whole]);
+        let reason = fresh.lines().find_map(|line| line.split_once("Kernel panic - not syncing: "))?.1;
+        Some(reason.trim().to_owned())
+    }
+}
+
 fn io_error(event: &Event) -> Error {
     let device = event.data["device"].as_str().unwrap_or_default();
     let operation = event.data["operation"].as_str().unwrap_or("access");
@@ -245,4 +286,30 @@ fn io_error(event: &Event) -> Error {
     }
     let reason = event.data["reason"].as_str().unwrap_or("no reason given");
     Error::new(Kind::Host, format!("QEMU cannot {operation} the machine's disk `{device}`: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_panic_is_read_from_the_serial_log_once_its_line_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("serial.log");
+        let mut log = SerialLog { path: path.clone(), read: 0 };
+        std::fs::write(&path, "booting\n[    4.0] Kernel panic - not syncing: Atte").unwrap();
+        assert_eq!(log.kernel_panic(), None);
+        std::fs::write(&path, "booting\n[    4.0] Kernel panic - not syncing: Attempted to kill init!\r\n").unwrap();
+        assert_eq!(log.kernel_panic().as_deref(), Some("Attempted to kill init!"));
+        assert_eq!(log.kernel_panic(), None);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart_from_other_io_errors() {
+        let event = |data| Event { name: "BLOCK_IO_ERROR".into(), data };
+        let full = io_error(&event(serde_json::json!({ "device": "virtio0", "operation": "write", "nospace": true })));
+        assert!(full.to_string().contains("is full"), "{full}");
+        let other = io_error(&event(serde_json::json!({ "operation": "read", "reason": "Input/output error" })));
+        assert!(other.to_string().contains("Input/output error"), "{other}");
+    }
 }

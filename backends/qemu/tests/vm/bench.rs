@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bakehouse_api::body::Verbatim;
+use bakehouse_api::body::Interpolate;
 use bakehouse_api::testing::{self, Recorder};
 use bakehouse_api::{
     Artifact, Backend, Body, Builder, Command, Communicator, Cx, Diagnostics, Entry, Form, Guest, Machine, Node,
@@ -18,7 +18,7 @@ pub fn tiny() -> PathBuf {
         return image.into();
     }
     let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guest/tiny.sh");
-    let made = std::process::Command::new("sh").arg(&recipe).output().expect("runs the recipe of the tiny guest");
+    let made = std::process::Command::new("bash").arg(&recipe).output().expect("runs the recipe of the tiny guest");
     assert!(made.status.success(), "{}: {}", recipe.display(), String::from_utf8_lossy(&made.stderr));
     PathBuf::from(String::from_utf8(made.stdout).unwrap().lines().last().unwrap())
 }
@@ -40,6 +40,12 @@ impl Bench {
         self.dir.path().join("output")
     }
 
+    /// What lies in the bench's folder.
+    pub fn leftovers(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.dir.path()).unwrap();
+        names.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
+    }
+
     /// A source with these options; the output goes below the bench's folder.
     pub fn builder(&self, options: &[(&str, Value)]) -> Box<dyn Builder> {
         let mut found = Diagnostics::default();
@@ -58,7 +64,9 @@ impl Bench {
             ("ssh_username", "tiny".into()),
             ("ssh_timeout", "3m".into()),
         ];
-        let all: Vec<_> = usual.into_iter().chain(options.iter().cloned()).collect();
+        let given = |name: &str| options.iter().any(|(given, _)| *given == name);
+        let usual = usual.into_iter().filter(|(name, _)| !given(name));
+        let all: Vec<_> = usual.chain(options.iter().cloned()).collect();
         let builder = self.builder(&all);
         let machine = self.done(builder.start(&self.cx, Origin::Scratch).await);
         Booted { bench: self, machine }
@@ -66,7 +74,13 @@ impl Bench {
 
     /// The result, or a panic that shows what was said until then.
     pub fn done<T>(&self, result: Result<T>) -> T {
-        result.unwrap_or_else(|error| panic!("{error}\n{:?}\n{}", error.hints(), self.recorder.lines().join("\n")))
+        result.unwrap_or_else(|error| {
+            let serial = std::fs::read(self.cx.temp().join("serial.log")).unwrap_or_default();
+            let serial = String::from_utf8_lossy(&serial);
+            let last = serial.floor_char_boundary(serial.len().saturating_sub(3000));
+            let (hints, said) = (error.hints(), self.recorder.lines().join("\n"));
+            panic!("{error}\n{hints:?}\n{said}\nthe end of the serial log:\n{}", &serial[last..])
+        })
     }
 }
 
@@ -152,7 +166,20 @@ pub fn body<'a>(root: &Path, options: impl Iterator<Item = &'a (&'a str, Value)>
         root: root.to_owned(),
         span: Span::default(),
         entries: options.map(entry).collect(),
-        engine: Arc::new(Verbatim),
+        engine: Arc::new(Fields),
         secrets: Default::default(),
+    }
+}
+
+/// Renders `{{ .Name }}` and nothing else of the template language.
+struct Fields;
+
+impl Interpolate for Fields {
+    fn render(
+        &self,
+        text: &str,
+        data: &std::collections::BTreeMap<String, String>,
+    ) -> std::result::Result<String, String> {
+        Ok(data.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{{ .{name} }}}}"), value)))
     }
 }
