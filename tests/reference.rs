@@ -1,5 +1,6 @@
 //! docs/reference/options.md is written from the option structs. `UPDATE_REFERENCE=1 cargo test --test
 //! reference` writes it anew.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 use std::fmt::Write;
 use std::path::Path;

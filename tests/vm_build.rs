@@ -1,4 +1,5 @@
 //! The program as its users run it, on real guests.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod support;
 
