@@ -5,6 +5,9 @@ image    := output/debian/debian.qcow2
 target   := $(or $(CARGO_TARGET_DIR),target)
 program  := $(target)/release/bakehouse
 
+# Tests that boot guests stand behind this feature.
+vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests
+
 .PHONY: image test test-fast lint bench clean need-image need-test need-bench build
 
 # A bootable Debian disk with a small web service, baked and then booted once.
@@ -17,8 +20,7 @@ build:
 	cargo build --release --quiet
 
 # Everything: style, lints, unit tests, and the tests that boot real guests.
-test: need-test lint build
-	cargo build --quiet --workspace --all-targets
+test: need-test lint
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
 	  scripts/run-tests
 
@@ -28,7 +30,7 @@ test-fast:
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --workspace --all-targets $(vm) -- -D warnings
 
 # Against Debian's packer 1.6.6, in turn: ratios, and target/bench/results.json.
 bench: need-bench build

@@ -1,8 +1,8 @@
 //! The program as its users run it, on real guests.
+#![allow(clippy::unwrap_used)] // a test may panic
 
 mod support;
 
-use std::path::Path;
 use std::process::Command;
 
 use support::{Sandbox, tiny};
@@ -121,7 +121,8 @@ fn a_guest_that_never_answers_is_told_apart_from_a_wrong_password() {
 
     let wrong = "ssh_password = \"wrong-password\"\n  ssh_timeout = \"60s\"\n  ssh_handshake_attempts = 2";
     sandbox.write("wrong.pkr.hcl", &template(wrong, ""));
-    let outcome = sandbox.run(&["build", "wrong.pkr.hcl"]).fails_saying(&["authentication"]);
+    let outcome =
+        sandbox.run(&["build", "wrong.pkr.hcl"]).fails_saying(&["the login of \"tiny\" failed", "the password"]);
     assert!(!outcome.all().contains("wrong-password"), "the password is shown");
     sandbox.assert_nothing_left();
 }
@@ -171,13 +172,31 @@ fn two_builds_run_side_by_side() {
 }
 
 #[test]
-fn without_a_communicator_the_guest_is_only_started_and_switched_off() {
+fn without_a_communicator_the_guest_must_switch_itself_off() {
     let sandbox = Sandbox::new();
-    let text = template("communicator = \"none\"\n  shutdown_timeout = \"3m\"", "")
+    let text = template("communicator = \"none\"\n  shutdown_timeout = \"5s\"", "")
         .replace("  shutdown_command = \"sudo poweroff\"\n", "")
         .replace("  ssh_username     = \"tiny\"\n", "");
     sandbox.write("t.pkr.hcl", &text);
-    sandbox.run(&["build", "t.pkr.hcl"]).ok();
-    assert!(Path::new(&sandbox.path("out/tiny.qcow2")).exists());
+    sandbox.run(&["build", "t.pkr.hcl"]).fails_saying(&["timed out", "waiting for the guest to switch itself off"]);
     sandbox.assert_nothing_left();
+}
+
+/// The shipped template, as `make image` bakes it, and what it leaves, booted without key or seed.
+#[test]
+fn the_debian_template_bakes_a_service_that_answers() {
+    let sandbox = Sandbox::new();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let base = format!("base_image={}", support::debian().display());
+    let template = root.join("templates/debian");
+    let template = template.to_str().unwrap();
+    sandbox.run(&["validate", "-var", &base, template]).ok();
+    sandbox.run(&["build", "-var", &base, "-var", "output_directory=out", template]).ok();
+    sandbox.assert_nothing_left();
+    let manifest: serde_json::Value = serde_json::from_str(&sandbox.read("out/manifest.json")).unwrap();
+    assert_eq!(manifest["builds"][0]["files"][0]["name"], "debian.qcow2");
+    let check = Command::new(root.join("templates/debian/check.sh")).arg(sandbox.path("out/debian.qcow2")).output();
+    let check = check.unwrap();
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(check.status.success() && said.contains("200"), "{said}\n{}", String::from_utf8_lossy(&check.stderr));
 }

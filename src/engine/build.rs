@@ -226,6 +226,7 @@ impl<'a> Baking<'a> {
                 provisioning::provision(&self.cx, &self.build.provisioners[n], &self.guest).await?;
             }
             Stage::PowerOff => {
+                self.guest.finish(&self.cx).await?;
                 let machine = running(&mut self.machine)?;
                 power::power_off(&self.cx, machine, &self.guest, &self.build.builder.shutdown()).await?;
                 provisioning::close(&self.guest).await;

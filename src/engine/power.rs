@@ -83,7 +83,13 @@ fn too_slow(error: Error, shutdown: &Shutdown) -> Error {
     if error.kind() != Kind::Timeout {
         return error;
     }
-    Error::new(Kind::Timeout, format!("the guest is still running after {:?}", shutdown.timeout))
+    let error = Error::new(Kind::Timeout, format!("the guest is still running after {:?}", shutdown.timeout));
+    if shutdown.by_itself {
+        return error
+            .context("waiting for the guest to switch itself off")
+            .hint("let its installer or its first boot end with poweroff, or raise shutdown_timeout");
+    }
+    error
         .context("switching the guest off")
         .hint("check that shutdown_command really powers the guest off, or raise shutdown_timeout")
 }

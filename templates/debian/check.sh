@@ -23,7 +23,8 @@ done
 work=$(mktemp -d "${TMPDIR:-/tmp}/bakehouse-check.XXXXXX")
 pid=
 clean_up() {
-  [ -z "$pid" ] || { kill "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; }
+  [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+  wait # qemu's own status is not ours
   rm -rf "$work"
 }
 trap clean_up EXIT

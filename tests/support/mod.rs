@@ -116,8 +116,8 @@ impl Sandbox {
         let tmp = self.path("tmp");
         let left = self.processes();
         assert!(left.is_empty(), "processes left: {left:#?}");
-        assert_eq!(files(&tmp), [PathBuf::new(); 0], "temporary files left");
-        assert_eq!(files(&self.path("state")), [PathBuf::new(); 0], "journal left");
+        assert_eq!(files(&tmp), Vec::<PathBuf>::new(), "temporary files left");
+        assert_eq!(files(&self.path("state")), Vec::<PathBuf>::new(), "journal left");
         let partial: Vec<PathBuf> =
             files(self.dir.path()).into_iter().filter(|path| path.to_string_lossy().contains(".partial")).collect();
         assert!(partial.is_empty(), "half-written files left: {partial:#?}");

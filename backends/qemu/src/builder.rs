@@ -118,7 +118,9 @@ impl Builder for QemuBuilder {
 
     fn shutdown(&self) -> Shutdown {
         let command = Some(self.options.shutdown_command.clone()).filter(|command| !command.is_empty());
-        Shutdown { command, timeout: self.options.shutdown_timeout, by_itself: false }
+        // As in Packer: an installer that nobody talks to ends by switching the machine off.
+        let by_itself = self.options.comm.communicator == CommKind::None;
+        Shutdown { command, timeout: self.options.shutdown_timeout, by_itself }
     }
 
     fn provisions(&self) -> bool {

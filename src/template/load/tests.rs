@@ -29,6 +29,7 @@ impl Case {
             cwd: dir.path().into(),
             secrets: Default::default(),
             now: SystemTime::UNIX_EPOCH,
+            warn_undeclared: true,
             stdin: None,
         };
         Self { dir, request }

@@ -33,8 +33,6 @@ pub struct Running<'a> {
     reader: ChannelReadHalf,
     exit: Option<Exit>,
     refused: bool,
-    /// The guest took the command.
-    accepted: bool,
 }
 
 impl SshSession {
@@ -67,7 +65,7 @@ impl SshSession {
         }
         self.sound(channel.exec(true, line).await).await?;
         let (reader, writer) = channel.split();
-        Ok((Running { session: self, reader, exit: None, refused: false, accepted: false }, Writer(Some(writer))))
+        Ok((Running { session: self, reader, exit: None, refused: false }, Writer(Some(writer))))
     }
 
     /// Runs `line` to its end. A connection that is lost before the guest took it is told apart.
@@ -86,10 +84,8 @@ impl SshSession {
                 result = &mut feeding, if !fed => { fed = true; result? }
                 piece = running.next() => match piece {
                     Some((stream, bytes)) => output(stream, &bytes),
-                    None => {
-                        let ended = running.exit().await;
-                        return if running.accepted { ended } else { ended.map_err(not_started) };
-                    }
+                    // Lost from here on, the guest may have run it: only an exec never sent is safe to repeat.
+                    None => return running.exit().await,
                 }
             }
         }
@@ -209,7 +205,6 @@ impl Running<'_> {
                 ChannelMsg::ExitSignal { signal_name, .. } => {
                     self.exit = Some(Exit { code: None, signal: Some(signal(signal_name)) });
                 }
-                ChannelMsg::Success => self.accepted = true,
                 ChannelMsg::Failure => {
                     self.refused = true;
                     return None;
