@@ -74,13 +74,16 @@ pub fn table(rows: &[Row]) -> String {
 }
 
 /// Replaces the rows of the same ids in the file, so that suites can be run one by one.
-pub fn save(rows: &[Row]) -> std::io::Result<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench/results.json");
+pub fn save(rows: &[Row]) -> std::io::Result<()> {
+    let path = path();
     std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
     let old: Vec<Value> =
         std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let kept = old.into_iter().filter(|old| !rows.iter().any(|row| old["id"] == row.id));
     let all: Vec<Value> = kept.chain(rows.iter().map(Row::json)).collect();
-    std::fs::write(&path, serde_json::to_string_pretty(&all)? + "\n")?;
-    Ok(path)
+    std::fs::write(&path, serde_json::to_string_pretty(&all)? + "\n")
+}
+
+pub fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench/results.json")
 }
