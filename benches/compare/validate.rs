@@ -31,27 +31,29 @@ fn validate(binary: &Path, template: &Path) -> Result<f64, String> {
     Ok(run(Command::new(binary).arg("validate").arg(template))?.wall.as_secs_f64() * 1000.0)
 }
 
-/// Variables, locals, 40 sources and a build: what long templates are made of.
+/// Variables, locals, a few sources and a build: what long templates are made of.
 fn text() -> String {
     let mut text = String::new();
-    for n in 0..40 {
+    for n in 0..70 {
         let _ = write!(
             text,
-            "variable \"v{n}\" {{\n  type    = string\n  default = \"value-{n}\"\n}}\n\
-             source \"file\" \"f{n}\" {{\n  content = \"${{var.v{n}}} ${{upper(local.all[{n}])}}\"\n  target  = \"out-{n}.txt\"\n}}\n",
+            "variable \"v{n}\" {{\n  type        = string\n  description = \"The value number {n}.\"\n  default     = \"value-{n}\"\n}}\n",
         );
     }
-    text.push_str("locals {\n  all = [\n");
-    for n in 0..40 {
-        let _ = writeln!(text, "    \"${{var.v{n}}}-${{format(\"%03d\", {n})}}\",");
+    text.push_str("locals {\n");
+    for n in 0..70 {
+        let _ = writeln!(text, "  l{n} = \"${{upper(var.v{n})}}-${{format(\"%03d\", {n})}}\"");
     }
-    text.push_str("  ]\n}\nbuild {\n  sources = [\n");
-    for n in 0..40 {
-        let _ = writeln!(text, "    \"source.file.f{n}\",");
+    text.push_str("}\n");
+    for n in 0..3 {
+        let _ = writeln!(text, "source \"null\" \"n{n}\" {{\n  communicator = \"none\"\n}}");
     }
-    text.push_str("  ]\n");
-    for n in 0..10 {
-        let _ = writeln!(text, "  provisioner \"shell-local\" {{\n    inline = [\"echo ${{var.v{n}}}\"]\n  }}");
+    text.push_str("build {\n  sources = [\"source.null.n0\", \"source.null.n1\", \"source.null.n2\"]\n");
+    for n in 0..6 {
+        let _ = writeln!(
+            text,
+            "  provisioner \"shell-local\" {{\n    inline = [\"echo ${{local.l{n}}}\", \"echo ${{var.v{n}}}\"]\n  }}"
+        );
     }
     text.push_str("}\n");
     while text.lines().count() < 500 {

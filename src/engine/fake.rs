@@ -25,7 +25,7 @@ pub struct Fake {
     pub fails: (&'static str, Arc<AtomicUsize>),
     pub hangs: &'static str,
     pub communicator: bool,
-    pub provisions: bool,
+    pub has_machine: bool,
     pub types: bool,
     pub shutdown: Shutdown,
     pub shutdown_exit: Option<i32>,
@@ -41,7 +41,7 @@ impl Fake {
             fails: ("", Arc::default()),
             hangs: "",
             communicator: true,
-            provisions: true,
+            has_machine: true,
             types: true,
             shutdown: Shutdown { command: None, timeout: Duration::from_secs(300), by_itself: false },
             shutdown_exit: None,
@@ -109,8 +109,8 @@ impl Builder for Fake {
         self.shutdown.clone()
     }
 
-    fn provisions(&self) -> bool {
-        self.provisions
+    fn has_machine(&self) -> bool {
+        self.has_machine
     }
 
     async fn resolve(&self, cx: &Cx) -> Result<Vec<Input>> {
@@ -410,7 +410,7 @@ pub fn post_step(dir: &Path, options: &[(&'static str, &str)], keep: Option<bool
     PostStep { plan, row: &POST_PROCESSORS[0] }
 }
 
-/// Hands out [`Fake`] builders; `machine = "no"` makes none, an option `wrong` is an error.
+/// Hands out [`Fake`] builders; an option `wrong` is an error.
 pub struct Platform;
 
 impl Backend for Platform {
@@ -427,8 +427,6 @@ impl Backend for Platform {
             diagnostics.push(Diagnostic::error("this is wrong").at(entry.name_span));
             return None;
         }
-        let mut fake = Fake::new(Path::new("."));
-        fake.provisions = option(body, "machine") != Some("no");
-        Some(Box::new(fake))
+        Some(Box::new(Fake::new(Path::new("."))))
     }
 }

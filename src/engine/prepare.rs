@@ -73,13 +73,6 @@ impl Preparing<'_> {
             })
             .collect();
         let builder = builder?;
-        if let (false, Some(Some(first))) = (builder.provisions(), provisioners.first()) {
-            let kind = &build.source.kind;
-            let warning = Diagnostic::warning(format!("`{kind}` makes no machine: the provisioners are left out"))
-                .at(build.source.span)
-                .related(first.plan.span, "not run for this build");
-            self.push(warning);
-        }
         Some(Prepared {
             name: build.name,
             kind: build.source.kind,
@@ -258,12 +251,5 @@ mod tests {
     fn what_only_the_machine_knows_is_not_judged() {
         let unknown = Value::unknown(Type::String);
         assert_eq!(summaries(vec![build("fake", &[], vec![step("does", &[("later", unknown)])])]), (1, vec![]));
-    }
-
-    #[test]
-    fn provisioners_without_a_machine_are_a_warning() {
-        let (right, found) = summaries(vec![build("fake", &[("machine", Value::from("no"))], vec![step("does", &[])])]);
-        assert_eq!((right, found.len()), (1, 1));
-        assert!(found[0].contains("makes no machine"), "{found:?}");
     }
 }

@@ -24,9 +24,12 @@ impl Stage {
     /// All stages of a build, in order.
     pub fn of(build: &Prepared) -> Vec<Stage> {
         let mut stages = vec![Stage::Start];
-        if build.builder.provisions() {
+        let machine = build.builder.has_machine();
+        if machine {
             stages.extend([Stage::Type, Stage::Connect]);
-            stages.extend((0..build.provisioners.len()).map(Stage::Provision));
+        }
+        stages.extend((0..build.provisioners.len()).map(Stage::Provision));
+        if machine {
             stages.push(Stage::PowerOff);
         }
         stages.push(Stage::Capture);

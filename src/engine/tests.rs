@@ -360,14 +360,14 @@ async fn a_guest_without_a_command_is_asked_and_then_forced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_builder_without_machine_only_captures() {
+async fn a_builder_without_machine_has_its_provisioners_all_the_same() {
     let kitchen = Kitchen::new();
     let mut fake = kitchen.fake();
-    fake.provisions = false;
+    fake.has_machine = false;
     let mut build = fake.build("file.x");
     build.provisioners = vec![step(&[])];
     assert_eq!(kitchen.bake_one(build).await.outcome, Outcome::Done);
-    assert_eq!(kitchen.asked(), ["resolve", "start", "capture"]);
+    assert_eq!(kitchen.asked(), ["resolve", "start", "provision", "capture"]);
 }
 
 /// Options of the post-processors of each chain, `keep_input_artifact` of each, and the files left.

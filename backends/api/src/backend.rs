@@ -64,8 +64,9 @@ pub trait Builder: Send + Sync {
     fn inputs(&self) -> Vec<Input>;
     /// How the guest is switched off once the provisioners are done.
     fn shutdown(&self) -> Shutdown;
-    /// Does this builder make a machine that provisioners can reach? `file` does not.
-    fn provisions(&self) -> bool {
+    /// Does this builder make a machine that is typed to, reached and switched off? `file` does not:
+    /// its provisioners work beside what it made.
+    fn has_machine(&self) -> bool {
         true
     }
     /// Turns what is named into what is meant: "latest AMI" into an id, an image into its digest.

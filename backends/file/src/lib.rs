@@ -98,7 +98,7 @@ impl Builder for FileBuilder {
         Shutdown { command: None, timeout: Duration::ZERO, by_itself: true }
     }
 
-    fn provisions(&self) -> bool {
+    fn has_machine(&self) -> bool {
         false
     }
 
@@ -109,8 +109,12 @@ impl Builder for FileBuilder {
         Ok(Vec::new())
     }
 
-    async fn start(&self, _cx: &Cx, _from: Origin) -> Result<Box<dyn Machine>> {
-        Ok(Box::new(FileMachine { content: self.content.clone(), target: self.target.clone() }))
+    /// Written before the provisioners run, as in Packer: they may use it.
+    async fn start(&self, cx: &Cx, _from: Origin) -> Result<Box<dyn Machine>> {
+        let (work, content, target) = (cx.clone(), self.content.clone(), self.target.clone());
+        let written = tokio::task::spawn_blocking(move || write(&work, &content, &target)).await;
+        written.map_err(|error| Error::new(Kind::Internal, error))??;
+        Ok(Box::new(FileMachine { target: self.target.clone() }))
     }
 }
 
@@ -128,7 +132,6 @@ fn digest(from: &mut impl Read) -> io::Result<String> {
 
 /// What stands where other platforms have a running guest.
 struct FileMachine {
-    content: Arc<Content>,
     target: PathBuf,
 }
 
@@ -162,10 +165,8 @@ impl Machine for FileMachine {
         Vec::new()
     }
 
-    async fn capture(self: Box<Self>, cx: &Cx) -> Result<Artifact> {
-        let (work, target) = (cx.clone(), self.target.clone());
-        let written = tokio::task::spawn_blocking(move || write(&work, &self.content, &self.target)).await;
-        written.map_err(|error| Error::new(Kind::Internal, error))??;
+    async fn capture(self: Box<Self>, _cx: &Cx) -> Result<Artifact> {
+        let target = self.target;
         Ok(Artifact {
             builder_id: "packer.file".into(),
             id: "File".into(),

@@ -184,7 +184,7 @@ mod tests {
         let builder = prepare(&[("communicator", "none")]).0.unwrap();
         let mut machine = builder.start(&cx, Origin::Scratch).await.unwrap();
         assert!(machine.connector(&cx).await.unwrap().is_none());
-        assert!(builder.provisions() && builder.shutdown().by_itself);
+        assert!(builder.has_machine() && builder.shutdown().by_itself);
         machine.wait_off(&cx, Duration::ZERO).await.unwrap();
         let artifact = machine.capture(&cx).await.unwrap();
         assert_eq!((artifact.id.as_str(), artifact.files.len()), ("Null", 0));

@@ -123,10 +123,6 @@ impl Builder for QemuBuilder {
         Shutdown { command, timeout: self.options.shutdown_timeout, by_itself }
     }
 
-    fn provisions(&self) -> bool {
-        true
-    }
-
     async fn resolve(&self, cx: &Cx) -> Result<Vec<Input>> {
         let resolved = self.resolved(cx).await?;
         if let Some(why) = &resolved.accel.why {
