@@ -8,7 +8,7 @@ use bakehouse_api::{Diagnostics, Error, Result, Secrets, SourceMap};
 
 use super::environment::Environment;
 use crate::report::diagnostic;
-use crate::template::load::{ConfigType, LoadRequest, Loaded, load};
+use crate::template::load::{ConfigType, LoadRequest, Loaded, check_syntax, load};
 
 #[derive(clap::Args)]
 pub struct TemplateArgs {
@@ -36,15 +36,24 @@ pub struct TemplateArgs {
 impl TemplateArgs {
     /// Reads, parses and evaluates the template; everything wrong with it is in the result.
     pub fn load(&self, environment: &Environment, secrets: &Secrets, warn_undeclared: bool) -> Result<Loaded> {
+        Ok(load(&self.request(environment, secrets, warn_undeclared)?))
+    }
+
+    /// Only reads and parses it.
+    pub fn check_syntax(&self, environment: &Environment) -> Result<Loaded> {
+        Ok(check_syntax(&self.request(environment, &Secrets::default(), false)?))
+    }
+
+    fn request(&self, environment: &Environment, secrets: &Secrets, warn_undeclared: bool) -> Result<LoadRequest> {
         let mut stdin = None;
         if self.path == Path::new("-") {
-            let mut text = String::new();
+            let mut text = Vec::new();
             std::io::stdin()
-                .read_to_string(&mut text)
+                .read_to_end(&mut text)
                 .map_err(|error| Error::io("reading the template from standard input", &error))?;
             stdin = Some(text);
         }
-        Ok(load(&LoadRequest {
+        Ok(LoadRequest {
             path: self.path.clone(),
             config_type: self.config_type,
             vars: self.vars.clone(),
@@ -57,7 +66,7 @@ impl TemplateArgs {
             secrets: secrets.clone(),
             now: SystemTime::now(),
             stdin,
-        }))
+        })
     }
 }
 

@@ -11,6 +11,10 @@ use crate::engine::{Kinds, prepare};
 pub struct Args {
     #[command(flatten)]
     template: TemplateArgs,
+    /// Only read the template: evaluate nothing, look at no component.
+    #[arg(long, value_parser = switch, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
+    syntax_only: bool,
     /// Say nothing about values in -var-file that the template does not declare.
     #[arg(long, value_parser = switch, num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
@@ -19,6 +23,15 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<End> {
     let environment = Environment::read()?;
+    if args.syntax_only {
+        let read = args.template.check_syntax(&environment)?;
+        template::print(&read.diagnostics, &read.sources, &environment);
+        if read.diagnostics.has_errors() {
+            return Ok(End::Failure);
+        }
+        say("Syntax-only check passed. Everything looks okay.");
+        return Ok(End::Success);
+    }
     let loaded = args.template.load(&environment, &Secrets::default(), !args.no_warn_undeclared_var)?;
     let mut findings = loaded.diagnostics;
     if let Some(plan) = loaded.plan {

@@ -140,7 +140,17 @@ impl<'a> Lexer<'a> {
             }
             '.' if !self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) => self.symbol(1, Kind::Dot),
             '0'..='9' | '.' | '+' | '-' => self.number()?,
-            c if word_start(c) => Kind::Identifier(self.word().to_owned()),
+            c if word_start(c) => {
+                let word = self.word().to_owned();
+                // Go wants a space before the next value.
+                if let Some(next) = self.peek().filter(|c| !SPACE.contains(c) && !".,|:()}=-".contains(*c)) {
+                    return Err(EngineError::new(
+                        self.pos,
+                        format!("a space is missing between `{word}` and `{next}`"),
+                    ));
+                }
+                Kind::Identifier(word)
+            }
             c => return Err(EngineError::new(at, format!("`{c}` means nothing here"))),
         };
         Ok(Token { kind, at, spaced })
