@@ -23,6 +23,11 @@ impl Case {
     fn run(&self, program: &str, command: &[&str]) -> Ran {
         run_in(&folder("files"), program, command, &self.args, &self.path)
     }
+
+    /// `fix` takes no variables.
+    fn fix(&self, program: &str) -> Ran {
+        run_in(&folder("files"), program, &["fix", "-validate=false"], &[], &self.path)
+    }
 }
 
 struct Ran {
@@ -128,4 +133,118 @@ fn syntax_only_asks_for_no_component_and_no_value() {
             assert_eq!(ran.out.contains("Syntax-only check passed. Everything looks okay."), fine, "{program}: {text}");
         }
     }
+}
+
+/// Lines without the time in front; where Packer's order is that of a hash table, ours is sorted.
+fn sorted(text: &str, machine_readable: bool) -> Vec<String> {
+    let line = |line: &str| match line.split_once(',') {
+        Some((_, rest)) if machine_readable => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    let mut lines: Vec<String> = text.lines().map(line).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn inspect_prints_what_packer_prints() {
+    let mut wrong = Vec::new();
+    for case in cases("accepted").iter().chain(&cases("builds")) {
+        for flags in [&["inspect"][..], &["inspect", "-machine-readable"]] {
+            let (theirs, ours) = (case.run(PACKER, flags), case.run(OURS, flags));
+            let machine_readable = flags.len() > 1;
+            if sorted(&theirs.out, machine_readable) != sorted(&ours.out, machine_readable) {
+                wrong.push(format!("{} {flags:?}\n{}\n---\n{}{}", case.name(), theirs.out, ours.out, ours.err));
+            }
+        }
+    }
+    none(wrong);
+}
+
+#[test]
+fn fix_prints_what_packer_prints() {
+    let mut wrong = Vec::new();
+    for case in cases("fix").iter().chain(&cases("accepted")) {
+        // Packer prints a second `builders` beside the `Builders` that is written.
+        if case.name() == "root-keys-in-any-case" {
+            continue;
+        }
+        let (theirs, ours) = (case.fix(PACKER), case.fix(OURS));
+        if !theirs.success || !ours.success || theirs.out != ours.out {
+            wrong.push(format!("{}\n{}{}\n---\n{}{}", case.name(), theirs.out, theirs.err, ours.out, ours.err));
+        }
+    }
+    none(wrong);
+}
+
+#[test]
+fn every_fixer_of_packer_is_one_of_ours() {
+    let listed = |program: &str, flag: &str| {
+        let ran = run_in(&folder("files"), program, &["fix"], &[], Path::new(flag));
+        let text = ran.out + &ran.err;
+        let (_, list) = text.split_once("in order):").or(text.split_once("in this order:")).unwrap();
+        let names: Vec<String> = list
+            .lines()
+            .filter(|line| line.starts_with("  ") && !line.starts_with("   ") && !line.trim().starts_with('-'))
+            .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+            .collect();
+        names
+    };
+    let theirs = listed(PACKER, "-help");
+    assert!(theirs.len() >= 30, "{theirs:?}");
+    assert_eq!(theirs, listed(OURS, "--help"));
+}
+
+#[test]
+fn what_is_fixed_is_read_once_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.json");
+    std::fs::write(&path, r#"{"builders": [{"type": "virtualbox"}], "extra": 1}"#).unwrap();
+    for program in [PACKER, OURS] {
+        let checked = run_in(dir.path(), program, &["fix"], &[], &path);
+        let said = checked.out + &checked.err;
+        assert!(!checked.success && said.contains("key") && said.contains("extra"), "{program}: {said}");
+        assert!(run_in(dir.path(), program, &["fix", "-validate=false"], &[], &path).success, "{program}");
+    }
+}
+
+/// A folder where one build runs, with the variable files in it.
+fn workshop(template: &Path) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(template, dir.path().join(template.file_name().unwrap())).unwrap();
+    for file in std::fs::read_dir(folder("files")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    dir
+}
+
+/// Builds in a folder of its own; every file that is there afterwards, with its text.
+fn built(program: &str, template: &Path, args: &[String]) -> Result<Vec<(String, String)>, String> {
+    let dir = workshop(template);
+    let ran = run_in(dir.path(), program, &["build"], args, &dir.path().join(template.file_name().unwrap()));
+    if !ran.success {
+        return Err(ran.out + &ran.err);
+    }
+    let here = dir.path().to_string_lossy().into_owned();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "txt") {
+            let text = std::fs::read_to_string(&path).unwrap().replace(&here, "HERE");
+            files.push((path.file_name().unwrap().to_string_lossy().into_owned(), text));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[test]
+fn builds_make_what_packer_makes() {
+    let check = |case: &Case| {
+        let theirs = built(PACKER, &case.path, &case.args);
+        let ours = built(OURS, &case.path, &case.args);
+        (theirs.is_err() || theirs != ours).then(|| format!("{}\n{theirs:#?}\n---\n{ours:#?}", case.name()))
+    };
+    none(cases("builds").iter().filter_map(check).collect());
 }

@@ -4,6 +4,7 @@
 mod argv;
 mod build;
 mod environment;
+mod fix;
 mod gc;
 mod inspect;
 mod runtime;
@@ -46,6 +47,8 @@ enum Command {
     Validate(validate::Args),
     /// Show the variables, sources and builds of a template.
     Inspect(inspect::Args),
+    /// Rewrite a legacy JSON template with the spellings of today.
+    Fix(fix::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Print the version.
@@ -85,7 +88,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         _ if cli.version => version::run(cli.machine_readable),
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
-        Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
+        Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
+        Some(Command::Fix(args)) => fix::run(&args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
     }

@@ -32,7 +32,7 @@ pub struct Token {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
     Text(String),
-    Action { at: usize, tokens: Vec<Token> },
+    Action { at: usize, end: usize, tokens: Vec<Token> },
 }
 
 pub fn pieces(text: &str) -> Result<Vec<Piece>, EngineError> {
@@ -66,7 +66,7 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, EngineError> {
                 }
                 tokens.push(lexer.token(open)?);
             };
-            pieces.push(Piece::Action { at: open, tokens });
+            pieces.push(Piece::Action { at: open, end: lexer.pos, tokens });
         }
         pos = lexer.pos;
     }

@@ -13,7 +13,8 @@ use std::time::SystemTime;
 
 use bakehouse_api::{Facts, Interpolate};
 
-pub use calls::user_variables;
+pub use calls::{Part, parts, settle, user_variables};
+pub use parse::{Command, Operand, Pipe, Term};
 
 /// What the functions of the engine answer from.
 #[derive(Clone, Debug)]

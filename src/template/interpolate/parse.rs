@@ -116,7 +116,7 @@ impl Parser {
                     nodes.push(Node::Text(text));
                     continue;
                 }
-                Piece::Action { at, tokens } => (at, tokens),
+                Piece::Action { at, tokens, .. } => (at, tokens),
             };
             let keyword = match tokens.first().map(|token| &token.kind) {
                 Some(Kind::Identifier(word)) => word.clone(),
@@ -241,7 +241,7 @@ fn include(at: usize, tokens: Vec<Token>) -> Result<Node, EngineError> {
     Ok(Node::Include { name, with, at })
 }
 
-fn pipe(tokens: Vec<Token>, at: usize) -> Result<Pipe, EngineError> {
+pub fn pipe(tokens: Vec<Token>, at: usize) -> Result<Pipe, EngineError> {
     let mut tokens = Tokens { list: tokens.into_iter().peekable(), at, depth: 0 };
     let pipe = tokens.pipe()?;
     match tokens.list.next() {

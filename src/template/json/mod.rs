@@ -1,6 +1,7 @@
 //! Legacy JSON templates: text to values with places, their form, variables, builds.
 
 mod builds;
+pub mod fix;
 pub(crate) mod read;
 pub mod template;
 mod undeclared;

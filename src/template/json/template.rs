@@ -215,7 +215,7 @@ impl Reader<'_> {
             None => kind.clone(),
             Some(Item::Scalar(node)) if !node.value.is_null() => {
                 let text = bakehouse_api::decode::scalar_text(&node.value).unwrap_or_default();
-                Text { text, span: node.span() }
+                if text.is_empty() { kind.clone() } else { Text { text, span: node.span() } }
             }
             Some(other) => {
                 self.must_be("`name`", "a string", other);
