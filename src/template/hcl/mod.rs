@@ -3,6 +3,7 @@
 mod builds;
 pub mod config;
 mod files;
+pub mod format;
 mod json;
 pub mod lexer;
 pub mod load;
