@@ -65,7 +65,11 @@ impl Diagnostic {
 
 /// The known word nearest to `word`: same letters but for a third of them at most.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(1);
+    nearest_within((word.chars().count() / 3).max(1), word, known)
+}
+
+/// The known word nearest to `word`, at most `limit` letters away.
+pub fn nearest_within<'a>(limit: usize, word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::osa_distance(word, candidate), candidate))

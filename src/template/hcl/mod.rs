@@ -2,12 +2,14 @@
 
 mod builds;
 pub mod config;
+mod data;
 mod files;
 mod json;
 pub mod lexer;
 pub mod load;
 mod locals;
 pub mod parser;
+mod required;
 mod select;
 mod steps;
 pub mod syntax;

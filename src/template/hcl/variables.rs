@@ -60,7 +60,7 @@ pub fn load(session: &mut Session<'_>, blocks: &Blocks, files: &Files) -> Vec<Va
 }
 
 fn unset(session: &mut Session<'_>, declaration: &Declaration) -> Option<Value> {
-    if !declaration.broken {
+    if !declaration.broken && !session.request.unset_is_unknown {
         let name = &declaration.name.text;
         let error = Diagnostic::error(format!("the variable `{name}` has no value")).at(declaration.name.span);
         let hint = format!("give it with `-var {name}=...`, PKR_VAR_{name} or a `default`");
