@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use bakehouse_api::diag::nearest_within;
-use bakehouse_api::{Backend, Body, Builder, Diagnostic, Diagnostics, Span};
+use bakehouse_api::{Backend, Body, Builder, Diagnostic, Diagnostics, Severity, Span};
 
 use super::known;
 use crate::template::plan::{self, Late, Plan, Plugin};
@@ -198,7 +198,10 @@ impl Preparing<'_> {
     }
 
     /// A block that several builds share is reported once.
-    fn push(&mut self, finding: Diagnostic) {
+    fn push(&mut self, mut finding: Diagnostic) {
+        if finding.only_to_build && self.purpose == Purpose::Check {
+            finding.severity = Severity::Warning;
+        }
         if !self.found.0.contains(&finding) {
             self.found.push(finding);
         }
@@ -209,7 +212,7 @@ impl Preparing<'_> {
 mod tests {
     use std::time::Duration;
 
-    use bakehouse_api::{Severity, Type, Value};
+    use bakehouse_api::{Type, Value};
 
     use super::super::fake;
     use super::*;

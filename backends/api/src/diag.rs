@@ -18,6 +18,8 @@ pub struct Diagnostic {
     /// Other places that matter, each with a word about why ("first defined here").
     pub related: Vec<(Span, String)>,
     pub hint: Option<String>,
+    /// The template as such is right: the error is that it cannot be built here and now.
+    pub only_to_build: bool,
 }
 
 impl Diagnostic {
@@ -31,7 +33,7 @@ impl Diagnostic {
 
     fn new(severity: Severity, summary: impl Into<String>) -> Self {
         let summary = summary.into();
-        Self { severity, summary, detail: None, span: None, related: Vec::new(), hint: None }
+        Self { severity, summary, detail: None, span: None, related: Vec::new(), hint: None, only_to_build: false }
     }
 
     pub fn at(mut self, span: Span) -> Self {
@@ -51,6 +53,13 @@ impl Diagnostic {
 
     pub fn related(mut self, span: Span, why: impl Into<String>) -> Self {
         self.related.push((span, why.into()));
+        self
+    }
+
+    /// Something that this program cannot do, or a file that is not there yet: a warning to those who
+    /// only want to know whether the template is right.
+    pub fn only_to_build(mut self) -> Self {
+        self.only_to_build = true;
         self
     }
 

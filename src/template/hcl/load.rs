@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bakehouse_api::{Diagnostic, Diagnostics, FileId, Secrets, SourceMap, Span, Type, Value};
 
 use super::config::{Blocks, Config};
-use super::{builds, files, locals, required, variables};
+use super::{builds, files, locals, required, validation, variables};
 use crate::template::eval::{Evaluator, Scope};
 use crate::template::functions::CallCx;
 use crate::template::load::{LoadRequest, Loaded, PACKER_VERSION};
@@ -143,7 +143,7 @@ fn load_config(session: &mut Session<'_>) -> Option<(Blocks, Config, locals::Tai
     let plugins = blocks.packer.iter().flat_map(|block| required::packer(session, block)).collect();
     let variables = variables::load(session, &blocks, &files);
     let mut scope = Scope::new(namespaces(session, &variables));
-    variables::validate(session, &blocks, &scope);
+    validation::run(session, &blocks, &scope);
     let (locals, tainted) = locals::load(session, &blocks, &mut scope);
     Some((blocks, Config { plugins, variables, locals, ..Config::new(scope, session.host.clone()) }, tainted))
 }

@@ -14,6 +14,7 @@ mod select;
 mod steps;
 pub mod syntax;
 mod types;
+mod validation;
 mod variables;
 mod version;
 
