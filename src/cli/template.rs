@@ -8,7 +8,7 @@ use bakehouse_api::{Diagnostics, Error, Result, Secrets, SourceMap};
 
 use super::environment::Environment;
 use crate::report::diagnostic;
-use crate::template::load::{ConfigType, LoadRequest, Loaded, load};
+use crate::template::load::{ConfigType, LoadRequest};
 
 #[derive(clap::Args)]
 pub struct TemplateArgs {
@@ -34,8 +34,8 @@ pub struct TemplateArgs {
 }
 
 impl TemplateArgs {
-    /// Reads, parses and evaluates the template; everything wrong with it is in the result.
-    pub fn load(&self, environment: &Environment, secrets: &Secrets, warn_undeclared: bool) -> Result<Loaded> {
+    /// What to load, asking nothing of the world.
+    pub fn request(&self, environment: &Environment, secrets: &Secrets) -> Result<LoadRequest> {
         let mut stdin = None;
         if self.path == Path::new("-") {
             let mut text = String::new();
@@ -44,20 +44,22 @@ impl TemplateArgs {
                 .map_err(|error| Error::io("reading the template from standard input", &error))?;
             stdin = Some(text);
         }
-        Ok(load(&LoadRequest {
+        Ok(LoadRequest {
             path: self.path.clone(),
             config_type: self.config_type,
             vars: self.vars.clone(),
             var_files: self.var_files.clone(),
-            warn_undeclared,
+            warn_undeclared: false,
             only: self.only.clone(),
             except: self.except.clone(),
             env: environment.vars.clone(),
             cwd: environment.cwd.clone(),
             secrets: secrets.clone(),
             now: SystemTime::now(),
+            fetch: None,
+            unset_is_unknown: false,
             stdin,
-        }))
+        })
     }
 }
 

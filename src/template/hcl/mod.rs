@@ -2,6 +2,7 @@
 
 mod builds;
 pub mod config;
+mod data;
 mod files;
 pub mod format;
 mod json;
@@ -9,10 +10,12 @@ pub mod lexer;
 pub mod load;
 mod locals;
 pub mod parser;
+mod required;
 mod select;
 mod steps;
 pub mod syntax;
 mod types;
+mod validation;
 mod variables;
 mod version;
 
