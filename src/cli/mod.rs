@@ -5,8 +5,11 @@ mod argv;
 mod build;
 mod environment;
 mod fix;
+mod fmt;
 mod gc;
+mod http;
 mod inspect;
+mod printable;
 mod runtime;
 mod template;
 mod validate;
@@ -49,6 +52,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Rewrite a legacy JSON template with the spellings of today.
     Fix(fix::Args),
+    /// Lay out the files of a template.
+    Fmt(fmt::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Print the version.
@@ -61,6 +66,8 @@ pub enum End {
     Success,
     /// Something failed or was interrupted, and has been reported.
     Failure,
+    /// What was checked is not as it should be: `fmt -check`.
+    Different,
 }
 
 impl From<End> for ExitCode {
@@ -68,6 +75,7 @@ impl From<End> for ExitCode {
         match end {
             End::Success => ExitCode::SUCCESS,
             End::Failure => ExitCode::FAILURE,
+            End::Different => ExitCode::from(3),
         }
     }
 }
@@ -90,6 +98,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Validate(args)) => validate::run(args),
         Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
         Some(Command::Fix(args)) => fix::run(&args),
+        Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
     }

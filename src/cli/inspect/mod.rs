@@ -9,6 +9,7 @@ use bakehouse_api::{Result, Secrets};
 use super::environment::Environment;
 use super::template::{self, TemplateArgs};
 use super::{End, say};
+use crate::template::load::{LoadRequest, load};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -23,7 +24,8 @@ pub struct Args {
 pub fn run(args: &Args, machine_readable: bool) -> Result<End> {
     let environment = Environment::read()?;
     let secrets = Secrets::default();
-    let loaded = args.template.load(&environment, &secrets, false)?;
+    let request = args.template.request(&environment, &secrets)?;
+    let loaded = load(&LoadRequest { unset_is_unknown: true, ..request });
     if args.json {
         template::print(&loaded.diagnostics, &loaded.sources, &environment);
         say(format_args!("{:#}", document::document(&loaded, &secrets)));

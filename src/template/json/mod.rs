@@ -60,7 +60,7 @@ pub fn plan(template: &Template, request: &Request) -> (Plan, Diagnostics) {
     }
     let user = variables::resolve(template, request, &mut diagnostics);
     undeclared::warn(template, &user, &mut diagnostics);
-    (Plan { builds: builds::builds(template, user, request, &mut diagnostics) }, diagnostics)
+    (Plan { builds: builds::builds(template, user, request, &mut diagnostics), ..Plan::default() }, diagnostics)
 }
 
 fn check_version(minimum: &Text, version: &str, diagnostics: &mut Diagnostics) {

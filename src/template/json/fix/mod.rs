@@ -15,8 +15,8 @@ pub use text::pretty;
 pub enum FixError {
     #[error("`{0}` must be true or false, and it is `{1}`")]
     NotABool(&'static str, String),
-    #[error("the number `{0}` is too large")]
-    Number(String),
+    #[error("a number of {0} digits is too large")]
+    Number(usize),
 }
 
 pub struct Fixer {
@@ -107,7 +107,7 @@ fn json(item: &Item) -> Result<Json, FixError> {
             Data::String(text) => text.to_string().into(),
             Data::Number(number) => {
                 let text = number.to_string();
-                Json::Number(text.parse().map_err(|_| FixError::Number(text))?)
+                Json::Number(text.parse().map_err(|_| FixError::Number(text.len()))?)
             }
             _ => Json::Null,
         },
