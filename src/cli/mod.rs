@@ -4,8 +4,12 @@
 mod argv;
 mod build;
 mod environment;
+mod fix;
+mod fmt;
 mod gc;
+mod http;
 mod inspect;
+mod printable;
 mod runtime;
 mod template;
 mod validate;
@@ -46,6 +50,10 @@ enum Command {
     Validate(validate::Args),
     /// Show the variables, sources and builds of a template.
     Inspect(inspect::Args),
+    /// Rewrite a legacy JSON template with the spellings of today.
+    Fix(fix::Args),
+    /// Lay out the files of a template.
+    Fmt(fmt::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Print the version.
@@ -58,6 +66,8 @@ pub enum End {
     Success,
     /// Something failed or was interrupted, and has been reported.
     Failure,
+    /// What was checked is not as it should be: `fmt -check`.
+    Different,
 }
 
 impl From<End> for ExitCode {
@@ -65,6 +75,7 @@ impl From<End> for ExitCode {
         match end {
             End::Success => ExitCode::SUCCESS,
             End::Failure => ExitCode::FAILURE,
+            End::Different => ExitCode::from(3),
         }
     }
 }
@@ -85,7 +96,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         _ if cli.version => version::run(cli.machine_readable),
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
-        Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
+        Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
+        Some(Command::Fix(args)) => fix::run(&args),
+        Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
     }
