@@ -8,6 +8,7 @@ mod spans;
 mod special;
 mod template;
 mod traversal;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,7 +58,12 @@ impl<'a> Evaluator<'a> {
     }
 
     pub fn eval(&mut self, expr: &Expr, scope: &Scope) -> Option<Value> {
-        with_stack(|| self.eval_here(expr, scope))
+        let first = self.diagnostics.0.len();
+        let value = with_stack(|| self.eval_here(expr, scope));
+        if value.is_none() {
+            self.explain(expr, scope, first);
+        }
+        value
     }
 
     fn eval_here(&mut self, expr: &Expr, scope: &Scope) -> Option<Value> {
@@ -84,7 +90,12 @@ impl<'a> Evaluator<'a> {
     /// Evaluates to a value of that type.
     pub fn eval_as(&mut self, expr: &Expr, ty: &Type, scope: &Scope) -> Option<Value> {
         let value = self.eval(expr, scope)?;
-        self.convert(&value, ty, expr.span)
+        let first = self.diagnostics.0.len();
+        let converted = self.convert(&value, ty, expr.span);
+        if converted.is_none() {
+            self.explain(expr, scope, first);
+        }
+        converted
     }
 
     pub fn convert(&mut self, value: &Value, ty: &Type, span: Span) -> Option<Value> {
@@ -263,6 +274,7 @@ impl<'a> Evaluator<'a> {
         match call.name.text.as_str() {
             "try" => return self.call_try(call, span, scope),
             "can" => return self.call_can(call, span, scope),
+            "convert" => return self.call_convert(call, span, scope),
             _ => {}
         }
         let args = self.args(call, scope);
