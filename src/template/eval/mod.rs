@@ -101,6 +101,10 @@ impl<'a> Evaluator<'a> {
     pub fn convert(&mut self, value: &Value, ty: &Type, span: Span) -> Option<Value> {
         match convert::convert(value, ty) {
             Ok(value) => Some(value),
+            // The reason may quote the value.
+            Err(_) if value.has_sensitive() => {
+                self.error(span, format!("this sensitive value is no {}", convert::type_name(ty)))
+            }
             Err(reason) => self.error(span, format!("{reason}, and this is {}", value.kind_name())),
         }
     }
