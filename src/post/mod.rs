@@ -10,9 +10,9 @@ mod artifice;
 mod checksum;
 mod compress;
 mod manifest;
-mod parallel;
 mod reading;
 mod shell_local;
+mod vagrant;
 
 use bakehouse_api::{Artifact, Body, Cx, Diagnostics, Result, Schema, async_trait};
 
@@ -40,7 +40,7 @@ pub struct Row {
 
 /// In the order they are listed to users.
 pub fn table() -> &'static [Row] {
-    &[manifest::ROW, checksum::ROW, compress::ROW, artifice::ROW, shell_local::ROW]
+    &[manifest::ROW, checksum::ROW, compress::ROW, artifice::ROW, shell_local::ROW, vagrant::ROW]
 }
 
 pub fn find(kind: &str) -> Option<&'static Row> {
