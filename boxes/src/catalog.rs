@@ -138,7 +138,7 @@ impl Catalog {
 
     /// Lists a box. One that is there for the same version, provider and architecture is replaced only
     /// with `force`.
-    pub fn add(&mut self, entry: Entry, force: bool) -> Result<(), CatalogError> {
+    pub fn add(&mut self, mut entry: Entry, force: bool) -> Result<(), CatalogError> {
         check_name(&entry.name)?;
         let version = Version::parse(&entry.version)?;
         if self.name != entry.name {
@@ -150,7 +150,14 @@ impl Catalog {
         let release = self.release(&version);
         let same =
             |other: &Provider| other.name == entry.provider.name && other.architecture == entry.provider.architecture;
-        match release.providers.iter().position(same) {
+        let at = release.providers.iter().position(same);
+        if entry.provider.architecture.is_some() && entry.provider.default_architecture.is_none() {
+            let rival = |(index, other): (usize, &Provider)| {
+                Some(index) != at && other.name == entry.provider.name && other.default_architecture == Some(true)
+            };
+            entry.provider.default_architecture = Some(!release.providers.iter().enumerate().any(rival));
+        }
+        match at {
             Some(_) if !force => {
                 return Err(CatalogError::Exists {
                     version: entry.version,
@@ -221,6 +228,27 @@ pub fn file_url(path: &std::path::Path) -> String {
         }
     }
     url
+}
+
+/// The file of this machine that a URL names.
+pub fn local_file(url: &str) -> Option<std::path::PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let path = url.strip_prefix("file://").filter(|path| path.starts_with('/'))?;
+    let (mut bytes, mut rest) = (Vec::new(), path.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    Some(std::ffi::OsString::from_vec(bytes).into())
 }
 
 /// Fills `{{name}}`, `{{version}}`, `{{provider}}`, `{{architecture}}` and `{{file}}`, with or without a

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod checksum;
 pub mod disk;
 pub mod gzip;
+pub mod listing;
 pub mod ova;
 pub mod ovf;
 pub mod pack;

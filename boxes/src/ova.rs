@@ -1,11 +1,15 @@
 //! OVA: an OVF package in a tar. VirtualBox refuses the pax format, so names are short and plain.
 
+mod write;
+
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::checksum::{self, Algorithm};
 use crate::ovf::{self, Descriptor, OvfError};
+
+pub use write::write;
 
 /// A package has a descriptor, a manifest, and some disks.
 const MAX_MEMBERS: usize = 1000;
@@ -132,3 +136,6 @@ fn digest(mut file: &File, part: &Part, algorithm: &str) -> io::Result<Option<St
     file.seek(SeekFrom::Start(part.offset))?;
     checksum::of(file.take(part.size), algorithm, &mut |_| Ok(())).map(Some)
 }
+
+#[cfg(test)]
+mod tests;

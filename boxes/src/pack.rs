@@ -165,28 +165,28 @@ struct Later {
     header: Vec<u8>,
 }
 
+/// The same user and the same rights for all: nobody's umask reaches the box.
+pub(crate) fn header(name: &str, size: u64, mtime: u64) -> io::Result<tar::Header> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name)?;
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(mtime);
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_cksum();
+    Ok(header)
+}
+
 struct Archive<W: Write + Seek> {
     out: Encoder<W>,
     mtime: u64,
 }
 
 impl<W: Write + Seek> Archive<W> {
-    /// The same user and the same rights for all: nobody's umask reaches the box.
-    fn header(&self, name: &str, size: u64) -> io::Result<tar::Header> {
-        let mut header = tar::Header::new_gnu();
-        header.set_path(name)?;
-        header.set_size(size);
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(self.mtime);
-        header.set_entry_type(tar::EntryType::Regular);
-        header.set_cksum();
-        Ok(header)
-    }
-
     fn bytes(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let header = self.header(name, bytes.len() as u64)?;
+        let header = header(name, bytes.len() as u64, self.mtime)?;
         self.out.write_all(header.as_bytes())?;
         self.out.write_all(bytes)?;
         self.pad(bytes.len() as u64)
@@ -210,7 +210,7 @@ impl<W: Write + Seek> Archive<W> {
         if offset.checked_add(size).is_none_or(|end| end > file.size()) {
             return Err(PackError::Changed { path: path.to_owned() });
         }
-        let header = self.header(name, size)?;
+        let header = header(name, size, self.mtime)?;
         self.out.write_all(header.as_bytes())?;
         let mut buffer = vec![0; PIECE];
         let mut done = 0;
@@ -226,13 +226,13 @@ impl<W: Write + Seek> Archive<W> {
 
     fn vmdk(&mut self, name: &str, path: &Path, progress: Progress<'_>) -> Result<Later, PackError> {
         let mut disk = disk::open(path)?;
-        let at = self.out.replaceable(self.header(name, 0)?.as_bytes())?;
+        let at = self.out.replaceable(header(name, 0, self.mtime)?.as_bytes())?;
         let id = libdeflater::crc32(name.as_bytes());
         let mut counted = Counted { out: &mut self.out, size: 0 };
         vmdk::write(&mut *disk, name, id, &mut counted, progress)?;
         let size = counted.size;
         self.pad(size)?;
-        let header = self.out.replacement(self.header(name, size)?.as_bytes());
+        let header = self.out.replacement(header(name, size, self.mtime)?.as_bytes());
         Ok(Later { at, header })
     }
 }

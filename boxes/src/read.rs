@@ -97,14 +97,19 @@ impl Summary {
 /// Reads the whole box, every checksum of its compression included, and checks what can be known
 /// without running it.
 pub fn verify(path: &Path, progress: Progress<'_>) -> Result<Summary, ReadError> {
-    let summary = walk(path, progress, &mut |_, entry| {
-        io::copy(entry, &mut io::sink()).map(|_| ()).map_err(|source| damaged(path, &source))
-    })?;
+    let summary = list(path, progress)?;
     let missing = summary.missing();
     if !missing.is_empty() {
         return Err(not_box(path, format!("it lacks {}", missing.join(", "))));
     }
     Ok(summary)
+}
+
+/// What the box holds. Compressed boxes are read as a whole for that.
+pub fn list(path: &Path, progress: Progress<'_>) -> Result<Summary, ReadError> {
+    walk(path, progress, &mut |_, entry| {
+        io::copy(entry, &mut io::sink()).map(|_| ()).map_err(|source| damaged(path, &source))
+    })
 }
 
 /// The provider and the rest of the metadata, read no further than needed.

@@ -2,6 +2,7 @@
 //! the reporters write to standard output and standard error.
 
 mod argv;
+mod boxes;
 mod build;
 mod environment;
 mod gc;
@@ -46,6 +47,8 @@ enum Command {
     Validate(validate::Args),
     /// Show the variables, sources and builds of a template.
     Inspect(inspect::Args),
+    /// Look at Vagrant boxes and list them in catalogs.
+    Box(boxes::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Print the version.
@@ -86,6 +89,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
         Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
+        Some(Command::Box(args)) => boxes::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
     }

@@ -60,6 +60,19 @@ fn a_provider_that_is_there_is_replaced_only_by_force() {
 }
 
 #[test]
+fn the_first_architecture_is_the_default_one() {
+    let mut catalog = Catalog::new("org/box");
+    for architecture in ["amd64", "arm64", "amd64"] {
+        let mut one = entry("1.0", "libvirt");
+        one.provider.architecture = Some(architecture.into());
+        one.provider.default_architecture = None;
+        catalog.add(one, true).unwrap();
+    }
+    let defaults: Vec<_> = catalog.versions[0].providers.iter().map(|one| one.default_architecture).collect();
+    assert_eq!(defaults, [Some(true), Some(false)]);
+}
+
+#[test]
 fn what_others_wrote_stays() {
     let text = br#"{"name":"org/box","short_description":"s","versions":[
         {"version":"1.0","status":"active","providers":[{"name":"libvirt","url":"file:///x","hosted":true}]}]}"#;
@@ -130,6 +143,8 @@ fn urls_are_filled_in() {
     );
     assert!(url_of("https://{{host}}/", &fields).unwrap_err().to_string().starts_with("`host` is no field"));
     assert_eq!(file_url(Path::new("/a b/ü.box")), "file:///a%20b/%C3%BC.box");
+    assert_eq!(local_file("file:///a%20b/%C3%BC%.box").as_deref(), Some(Path::new("/a b/ü%.box")));
+    assert_eq!(local_file("https://example.com/x.box"), None);
 }
 
 proptest! {
