@@ -11,7 +11,7 @@ use crate::vmdk::{self, VmdkError};
 use crate::{gzip, zstd_frames};
 
 const PIECE: usize = 256 * 1024;
-const ZEROES: [u8; PIECE] = [0; PIECE];
+static ZEROES: [u8; PIECE] = [0; PIECE];
 const METADATA: &str = "metadata.json";
 const VAGRANTFILE: &str = "Vagrantfile";
 

@@ -5,7 +5,7 @@ mod libvirt;
 mod qemu;
 mod virtualbox;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
@@ -101,15 +101,15 @@ fn metadata(provider: &str, guest: &Guest) -> Map<String, Value> {
 }
 
 /// The size of a qcow2 disk in whole GiB.
-fn gib(provider: &'static str, path: &PathBuf) -> Result<u64, ProviderError> {
+fn gib(provider: &'static str, path: &Path) -> Result<u64, ProviderError> {
     if disk::format(path)? != Format::Qcow2 {
-        return Err(ProviderError::NotQcow2 { provider, path: path.clone() });
+        return Err(ProviderError::NotQcow2 { provider, path: path.to_owned() });
     }
     Ok(disk::open(path)?.size().div_ceil(1 << 30))
 }
 
-fn file(name: &str, path: &PathBuf) -> Member {
-    Member { name: name.to_owned(), source: Source::File(path.clone()) }
+fn file(name: &str, path: &Path) -> Member {
+    Member { name: name.to_owned(), source: Source::File(path.to_owned()) }
 }
 
 /// A Vagrantfile with `lines` for one provider.

@@ -134,29 +134,24 @@ fn check_level(
     }
 }
 
+/// A Vagrantfile must be there unless the build makes it; what is included may be made by the build.
 fn check_files(body: &Body, options: &VagrantOptions, diagnostics: &mut Diagnostics) {
-    let others = options.r#override.values();
     let generated = options.vagrantfile_template_generated;
     let mut wanted: Vec<(&str, &PathBuf)> = Vec::new();
     if known(body, "vagrantfile_template") && !generated {
         wanted.extend(options.vagrantfile_template.iter().map(|path| ("vagrantfile_template", path)));
     }
-    if known(body, "include") {
-        wanted.extend(options.include.iter().map(|path| ("include", path)));
-    }
     if known(body, "override") {
-        for other in others {
-            wanted.extend(other.include.iter().map(|path| ("override", path)));
-            if !other.vagrantfile_template_generated.unwrap_or(generated) {
-                wanted.extend(other.vagrantfile_template.iter().map(|path| ("override", path)));
-            }
-        }
+        let others = options.r#override.values();
+        let given = others.filter(|other| !other.vagrantfile_template_generated.unwrap_or(generated));
+        wanted.extend(given.flat_map(|other| &other.vagrantfile_template).map(|path| ("override", path)));
     }
     for (option, path) in wanted {
         if !path.is_file() {
-            let missing = Diagnostic::error(format!("there is no file `{}`", path.display()))
-                .at(options.spans.at(option))
-                .hint("paths are relative to the working directory");
+            let missing =
+                Diagnostic::error(format!("there is no file `{}`", path.display())).at(options.spans.at(option)).hint(
+                    "paths are relative to the working directory; `vagrantfile_template_generated`: the build makes it",
+                );
             diagnostics.push(missing);
         }
     }

@@ -167,7 +167,7 @@ fn mistakes_are_found_without_an_artifact() {
     let entries = [
         ("provider_override", "libvrt".into()),
         ("compression_level", 10.into()),
-        ("include", list(&["/no/such/file"])),
+        ("vagrantfile_template", "/no/such/file".into()),
         ("override", wrong),
         ("output", "{{.Nonsense}}".into()),
     ];
@@ -177,7 +177,7 @@ fn mistakes_are_found_without_an_artifact() {
     `compression_level` must lie between -1 and 9, and it is 10
     `libvrt` is no provider that boxes are made for (did you mean `libvirt`?)
     `compression_level` must lie between -1 and 9, and it is 12
-    there is no file `/no/such/file` (paths are relative to the working directory)
+    there is no file `/no/such/file` (paths are relative to the working directory; `vagrantfile_template_generated`: the build makes it)
     rendering `{{.Nonsense}}`: there is no field `.Nonsense`
     ");
 }
