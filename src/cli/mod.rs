@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use bakehouse_api::Result;
+use bakehouse_api::{Error, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Bakes machine images from Packer templates.
@@ -92,6 +92,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Box(args)) => boxes::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
+    }
+}
+
+/// Says on standard error what went wrong and what to try.
+pub fn complain(error: &Error) {
+    eprintln!("Error: {error}");
+    for hint in error.hints() {
+        eprintln!("  try: {hint}");
     }
 }
 

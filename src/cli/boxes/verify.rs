@@ -6,7 +6,7 @@ use bakehouse_api::{Error, Kind, Result};
 use bakehouse_boxes::catalog::{self, Catalog, Provider};
 use bakehouse_boxes::{checksum, ova, read};
 
-use super::super::{End, say};
+use super::super::{End, complain, say};
 use super::{Bar, size};
 
 #[derive(clap::Args)]
@@ -26,10 +26,7 @@ pub fn run(args: &Args) -> Result<End> {
         };
         if let Err(error) = checked {
             end = End::Failure;
-            eprintln!("{error}");
-            for hint in error.hints() {
-                eprintln!("  help: {hint}");
-            }
+            complain(&error);
         }
     }
     Ok(end)
