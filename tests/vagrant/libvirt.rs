@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 const URI: &str = "qemu:///system";
 const NETWORK: &str = "default";
+/// The plugin makes it at the first `up`.
+const PLUGIN_NETWORK: &str = "vagrant-libvirt";
 /// Daemons are up in a second or two.
 const STARTED: Duration = Duration::from_secs(30);
 
@@ -12,13 +14,14 @@ pub struct Libvirt {
     /// What was started here, to be ended in reverse.
     daemons: Vec<Child>,
     network_started: bool,
+    plugin_network_was_there: bool,
     pub pool: String,
 }
 
 impl Libvirt {
     pub fn start() -> Self {
         let pool = format!("bakehouse-test-{}", std::process::id());
-        let mut libvirt = Self { daemons: Vec::new(), network_started: false, pool };
+        let mut libvirt = Self { daemons: Vec::new(), network_started: false, plugin_network_was_there: false, pool };
         if !virsh(&["version"]).0 {
             for name in ["virtlogd", "libvirtd"] {
                 let daemon = Command::new(format!("/usr/sbin/{name}"))
@@ -35,7 +38,8 @@ impl Libvirt {
                 std::thread::sleep(Duration::from_millis(200));
             }
         }
-        if !virsh(&["net-list", "--name"]).1.lines().any(|line| line.trim() == NETWORK) {
+        libvirt.plugin_network_was_there = networks("--all").iter().any(|name| name == PLUGIN_NETWORK);
+        if !networks("--name").iter().any(|name| name == NETWORK) {
             must(&["net-start", NETWORK]);
             libvirt.network_started = true;
         }
@@ -62,6 +66,10 @@ impl Drop for Libvirt {
         }
         virsh(&["pool-destroy", &self.pool]);
         let _ = std::fs::remove_dir(format!("/var/lib/libvirt/images/{}", self.pool));
+        if !self.plugin_network_was_there {
+            virsh(&["net-destroy", PLUGIN_NETWORK]);
+            virsh(&["net-undefine", PLUGIN_NETWORK]);
+        }
         if self.network_started {
             virsh(&["net-destroy", NETWORK]);
         }
@@ -76,6 +84,12 @@ impl Drop for Libvirt {
 pub fn destroy(machine: &str) {
     virsh(&["destroy", machine]);
     virsh(&["undefine", machine]);
+}
+
+/// The running ones, or with `--all` those that are defined.
+fn networks(which: &str) -> Vec<String> {
+    let names = virsh(&["net-list", "--name", which]).1;
+    names.lines().map(|name| name.trim().to_owned()).collect()
 }
 
 fn must(args: &[&str]) {
