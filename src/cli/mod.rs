@@ -5,8 +5,12 @@ mod argv;
 mod boxes;
 mod build;
 mod environment;
+mod fix;
+mod fmt;
 mod gc;
+mod http;
 mod inspect;
+mod printable;
 mod runtime;
 mod template;
 mod validate;
@@ -47,6 +51,10 @@ enum Command {
     Validate(validate::Args),
     /// Show the variables, sources and builds of a template.
     Inspect(inspect::Args),
+    /// Rewrite a legacy JSON template with the spellings of today.
+    Fix(fix::Args),
+    /// Lay out the files of a template.
+    Fmt(fmt::Args),
     /// Look at Vagrant boxes and list them in catalogs.
     Box(boxes::Args),
     /// Remove what builds that were killed have left.
@@ -61,6 +69,8 @@ pub enum End {
     Success,
     /// Something failed or was interrupted, and has been reported.
     Failure,
+    /// What was checked is not as it should be: `fmt -check`.
+    Different,
 }
 
 impl From<End> for ExitCode {
@@ -68,6 +78,7 @@ impl From<End> for ExitCode {
         match end {
             End::Success => ExitCode::SUCCESS,
             End::Failure => ExitCode::FAILURE,
+            End::Different => ExitCode::from(3),
         }
     }
 }
@@ -88,7 +99,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         _ if cli.version => version::run(cli.machine_readable),
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
-        Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
+        Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
+        Some(Command::Fix(args)) => fix::run(&args),
+        Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Box(args)) => boxes::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),

@@ -4,11 +4,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bakehouse_api::{Diagnostics, Error, Result, Secrets, SourceMap};
+use bakehouse_api::{Diagnostics, Error, FileId, Kind, Result, Secrets, SourceMap};
 
 use super::environment::Environment;
 use crate::report::diagnostic;
-use crate::template::load::{ConfigType, LoadRequest, Loaded, load};
+use crate::template::load::{ConfigType, LoadRequest};
 
 #[derive(clap::Args)]
 pub struct TemplateArgs {
@@ -34,30 +34,29 @@ pub struct TemplateArgs {
 }
 
 impl TemplateArgs {
-    /// Reads, parses and evaluates the template; everything wrong with it is in the result.
-    pub fn load(&self, environment: &Environment, secrets: &Secrets, warn_undeclared: bool) -> Result<Loaded> {
+    /// What to load, asking nothing of the world.
+    pub fn request(&self, environment: &Environment, secrets: &Secrets) -> Result<LoadRequest> {
         let mut stdin = None;
         if self.path == Path::new("-") {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Error::io("reading the template from standard input", &error))?;
-            stdin = Some(text);
+            let read = self::stdin().map_err(|error| Error::io("reading the template from standard input", &error));
+            stdin = Some(read?);
         }
-        Ok(load(&LoadRequest {
+        Ok(LoadRequest {
             path: self.path.clone(),
             config_type: self.config_type,
             vars: self.vars.clone(),
             var_files: self.var_files.clone(),
-            warn_undeclared,
+            warn_undeclared: false,
             only: self.only.clone(),
             except: self.except.clone(),
             env: environment.vars.clone(),
             cwd: environment.cwd.clone(),
             secrets: secrets.clone(),
             now: SystemTime::now(),
+            fetch: None,
+            unset_is_unknown: false,
             stdin,
-        }))
+        })
     }
 }
 
@@ -72,6 +71,24 @@ fn config_type(word: &str) -> Result<ConfigType, String> {
         "json" => Ok(ConfigType::Json),
         _ => Err("it must be hcl2 or json".into()),
     }
+}
+
+/// The text of one file, or of standard input.
+pub fn read_legacy(path: &Path, environment: &Environment, sources: &mut SourceMap) -> Result<(FileId, String)> {
+    let shown = path.display();
+    let bytes = if path == Path::new("-") { stdin() } else { std::fs::read(environment.cwd.join(path)) };
+    let bytes = bytes.map_err(|error| Error::io(format!("reading the template {shown}"), &error))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::new(Kind::Config, format!("the template {shown} is not UTF-8: see byte {at}"))
+    })?;
+    Ok((sources.add(path, text.clone()), text))
+}
+
+fn stdin() -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Prints findings to standard error.

@@ -2,18 +2,22 @@
 
 mod builds;
 pub mod config;
+mod data;
 mod files;
+pub mod format;
 mod json;
 pub mod lexer;
 pub mod load;
 mod locals;
 pub mod parser;
+mod required;
 mod select;
 mod steps;
 pub mod syntax;
 mod types;
+mod validation;
 mod variables;
-mod version;
+pub(crate) mod version;
 
 /// Room that one more level of nesting is sure to find on the stack, and what is added when it is
 /// not there.
