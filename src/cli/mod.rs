@@ -4,9 +4,11 @@
 mod argv;
 mod build;
 mod environment;
+mod explain;
 mod gc;
 mod inspect;
 mod runtime;
+mod schema;
 mod template;
 mod validate;
 mod version;
@@ -46,6 +48,10 @@ enum Command {
     Validate(validate::Args),
     /// Show the variables, sources and builds of a template.
     Inspect(inspect::Args),
+    /// Explain a component or one of its options.
+    Explain(explain::Args),
+    /// Print a JSON Schema of templates or of one component.
+    Schema(schema::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Print the version.
@@ -86,6 +92,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
         Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
+        Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Schema(args)) => schema::run(&args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
     }

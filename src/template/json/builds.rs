@@ -104,7 +104,8 @@ fn entries(item: &Item, without: &[&str]) -> Vec<Entry> {
 }
 
 fn entry(name: &str, name_span: Span, item: &Item) -> Entry {
-    Entry { name: name.to_owned(), name_span, form: Form::Attribute, node: item.node() }
+    // Packer finds the options of a JSON template whatever their case.
+    Entry { name: name.to_ascii_lowercase(), name_span, form: Form::Member, node: item.node() }
 }
 
 /// Which builds a step belongs to.
