@@ -6,7 +6,9 @@ mod build;
 mod environment;
 mod explain;
 mod gc;
+mod init;
 mod inspect;
+mod plugins;
 mod runtime;
 mod schema;
 mod template;
@@ -48,6 +50,11 @@ enum Command {
     Validate(validate::Args),
     /// Show the variables, sources and builds of a template.
     Inspect(inspect::Args),
+    /// Check that all plugins a template requires are built in. Nothing is installed.
+    Init(init::Args),
+    /// List the built-in components, or what a template requires.
+    #[command(subcommand)]
+    Plugins(plugins::Command),
     /// Explain a component or one of its options.
     Explain(explain::Args),
     /// Print a JSON Schema of templates or of one component.
@@ -92,6 +99,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
         Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
+        Some(Command::Init(args)) => init::run(&args),
+        Some(Command::Plugins(command)) => plugins::run(&command),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Schema(args)) => schema::run(&args),
         Some(Command::Gc(args)) => gc::run(&args),

@@ -36,6 +36,11 @@ pub struct TemplateArgs {
 impl TemplateArgs {
     /// Reads, parses and evaluates the template; everything wrong with it is in the result.
     pub fn load(&self, environment: &Environment, secrets: &Secrets, warn_undeclared: bool) -> Result<Loaded> {
+        Ok(load(&self.request(environment, secrets, warn_undeclared)?))
+    }
+
+    /// What is to be loaded, and standard input where that is the template.
+    pub fn request(&self, environment: &Environment, secrets: &Secrets, warn_undeclared: bool) -> Result<LoadRequest> {
         let mut stdin = None;
         if self.path == Path::new("-") {
             let mut text = String::new();
@@ -44,7 +49,7 @@ impl TemplateArgs {
                 .map_err(|error| Error::io("reading the template from standard input", &error))?;
             stdin = Some(text);
         }
-        Ok(load(&LoadRequest {
+        Ok(LoadRequest {
             path: self.path.clone(),
             config_type: self.config_type,
             vars: self.vars.clone(),
@@ -57,7 +62,7 @@ impl TemplateArgs {
             secrets: secrets.clone(),
             now: SystemTime::now(),
             stdin,
-        }))
+        })
     }
 }
 

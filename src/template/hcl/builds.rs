@@ -148,7 +148,7 @@ fn usages(session: &mut Session<'_>, attribute: &Attribute, scope: &Scope) -> Ve
 }
 
 /// "source.qemu.debian" and "qemu.debian" name the same.
-fn bare(id: &str) -> String {
+pub fn bare(id: &str) -> String {
     id.strip_prefix("source.").unwrap_or(id).to_owned()
 }
 

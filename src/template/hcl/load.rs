@@ -147,7 +147,7 @@ fn namespaces(session: &Session<'_>, variables: &[super::config::Variable]) -> V
     .to_vec()
 }
 
-fn check_packer(session: &mut Session<'_>, block: &Block) {
+pub fn check_packer(session: &mut Session<'_>, block: &Block) {
     check_options(block, &["required_version"], &["required_plugins"], &mut session.diagnostics);
     if let Some(attribute) = block.body.attribute("required_version")
         && let Some(value) = session.evaluate(|e| e.eval_as(&attribute.value, &Type::String, &Scope::default()))

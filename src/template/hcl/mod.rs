@@ -8,6 +8,7 @@ pub mod lexer;
 pub mod load;
 mod locals;
 pub mod parser;
+pub mod requirements;
 mod select;
 mod steps;
 pub mod syntax;
