@@ -59,8 +59,8 @@ fn init_names_what_is_not_built_in() {
          vmware (github.com/hashicorp/vmware >= 1.0.0): not built in: vmware-iso\n\
          docker (github.com/hashicorp/docker >= 1.0.0): not built in, and not used by these builds\n"
     );
-    assert!(ran.err.contains("has no builder `vmware-iso`"), "{}", ran.err);
-    assert!(ran.err.contains("has no post-processor `googlecompute-export`"), "{}", ran.err);
+    assert!(ran.err.contains("the builder `vmware-iso` is not built in"), "{}", ran.err);
+    assert!(ran.err.contains("the post-processor `googlecompute-export` is not built in"), "{}", ran.err);
     assert!(ran.err.contains("t.pkr.hcl:13"), "{}", ran.err);
 }
 

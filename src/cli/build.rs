@@ -8,11 +8,13 @@ use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::Environment;
+use super::http::Http;
 use super::runtime::{block_on, on_signals};
 use super::template::{self, TemplateArgs};
 use super::{End, switch};
-use crate::engine::{self, Kinds, OnError, Prepared, Run, Summary, prepare};
+use crate::engine::{self, Kinds, OnError, Prepared, Purpose, Run, Summary, prepare};
 use crate::report::{self, Format};
+use crate::template::load::{LoadRequest, load};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -81,12 +83,16 @@ pub fn run(args: Args, machine_readable: bool) -> Result<End> {
     let environment = Environment::read()?;
     let secrets = Secrets::default();
     let format = args.format(&environment, machine_readable);
-    let loaded = args.template.load(&environment, &secrets, args.warn_on_undeclared_var)?;
+    let loaded = load(&LoadRequest {
+        warn_undeclared: args.warn_on_undeclared_var,
+        fetch: Some(Arc::new(Http::default())),
+        ..args.template.request(&environment, &secrets)?
+    });
     let kinds = Kinds::all();
     let mut findings = loaded.diagnostics;
     let mut builds = Vec::new();
     if let Some(plan) = loaded.plan {
-        let (prepared, found) = prepare(plan, &kinds);
+        let (prepared, found) = prepare(plan, &kinds, Purpose::Run);
         findings.extend(found);
         builds = prepared;
     }

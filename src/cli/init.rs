@@ -6,8 +6,9 @@ use super::environment::Environment;
 use super::template::{self, TemplateArgs};
 use super::{End, say, switch};
 use crate::reference::components;
-use crate::template::hcl::requirements::{Needed, Plugin, Requirements, requirements};
+use crate::template::hcl::requirements::{Needed, Requirements, requirements};
 use crate::template::load::{ConfigType, config_type};
+use crate::template::plan::Plugin;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -33,7 +34,7 @@ pub fn run(args: &Args) -> Result<End> {
 /// Lists the plugins of a template. A failure when a component that it uses is not built in.
 pub fn check(args: &TemplateArgs) -> Result<End> {
     let environment = Environment::read()?;
-    let request = args.request(&environment, &Secrets::default(), false)?;
+    let request = args.request(&environment, &Secrets::default())?;
     if config_type(&request) == ConfigType::Json {
         say("A legacy JSON template requires no plugins.");
         return Ok(End::Success);
@@ -58,9 +59,9 @@ fn built_in(needed: &Needed) -> bool {
 
 fn not_built_in(needed: &Needed) -> Diagnostic {
     let Needed { role, kind, span } = needed;
-    Diagnostic::error(format!("this version of Bakehouse has no {role} `{kind}`"))
+    Diagnostic::error(format!("the {role} `{kind}` is not built in"))
         .at(*span)
-        .hint("leave the builds that use it out with -only or -except; other builds are not affected")
+        .hint("`-only` and `-except` choose the builds that do not need it")
 }
 
 /// "qemu (github.com/hashicorp/qemu >= 1.0): built in"

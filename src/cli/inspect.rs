@@ -3,15 +3,17 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use bakehouse_api::value::Data;
-use bakehouse_api::{Result, Secrets, Value};
+use bakehouse_api::{Result, Secrets};
 
 use super::environment::Environment;
+use super::printable::printable;
 use super::template::{self, TemplateArgs};
 use super::{End, say};
 use crate::report::machine_line;
 use crate::template::hcl::config::{Config, Outline};
+use crate::template::load::{LoadRequest, load};
 use crate::template::plan::Plan;
+use crate::template::printf::quote;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -21,7 +23,8 @@ pub struct Args {
 
 pub fn run(args: Args, machine_readable: bool) -> Result<End> {
     let environment = Environment::read()?;
-    let loaded = args.template.load(&environment, &Secrets::default(), false)?;
+    let request = args.template.request(&environment, &Secrets::default())?;
+    let loaded = load(&LoadRequest { unset_is_unknown: true, ..request });
     template::print(&loaded.diagnostics, &loaded.sources, &environment);
     match (&loaded.config, &loaded.plan) {
         (Some(config), _) if machine_readable => say(machine(config)),
@@ -34,13 +37,14 @@ pub fn run(args: Args, machine_readable: bool) -> Result<End> {
 
 fn human(config: &Config) -> String {
     let mut text = String::from("Packer Inspect: HCL2 mode\n\n> input-variables:\n\n");
-    for variable in &config.variables {
-        let value = if variable.sensitive { "<sensitive>".into() } else { shown(&variable.value) };
-        let _ = writeln!(text, "var.{}: {value}", variable.name);
+    let mut variables: Vec<_> = config.variables.iter().collect();
+    variables.sort_by(|a, b| a.name.cmp(&b.name));
+    for variable in variables {
+        let _ = writeln!(text, "var.{}: {}", variable.name, quote(&printable(&variable.value)));
     }
     text.push_str("\n> local-variables:\n\n");
     for local in &config.locals {
-        let _ = writeln!(text, "local.{}: {}", local.name, shown(&local.value));
+        let _ = writeln!(text, "local.{}: {}", local.name, quote(&printable(&local.value)));
     }
     text.push_str("\n> builds:\n\n");
     for (index, build) in config.builds.iter().enumerate() {
@@ -55,17 +59,17 @@ fn outline(index: usize, build: &Outline) -> String {
     if let Some(description) = &build.description {
         let _ = writeln!(text, "  > Description: {description}\n");
     }
-    let mut list = |title: &str, items: &[String], none: &str| {
-        let _ = writeln!(text, "    {title}:\n");
-        for item in items.iter().map(String::as_str).chain(items.is_empty().then_some(none)) {
-            let _ = writeln!(text, "      {item}\n");
-        }
-    };
-    list("sources", &build.sources, "<no source>");
-    list("provisioners", &build.provisioners, "<no provisioner>");
-    let chain = |(at, chain): (usize, &Vec<String>)| format!("{at}:\n        {}", chain.join("\n        "));
+    let sources: Vec<String> = build.sources.iter().map(|source| format!("      {source}\n\n")).collect();
+    let chain = |(at, chain): (usize, &Vec<String>)| format!("      {at}:\n        {}\n\n", chain.join("\n        "));
     let chains: Vec<String> = build.post_processors.iter().enumerate().map(chain).collect();
-    list("post-processors", &chains, "<no post-processor>");
+    let mut list = |title: &str, items: String, none: &str| {
+        let items = if items.is_empty() { format!("      {none}\n\n") } else { items };
+        let _ = write!(text, "    {title}:\n\n{items}");
+    };
+    list("sources", sources.concat(), "<no source>");
+    let provisioners = build.provisioners.iter().map(|kind| format!("      {kind}\n")).collect::<String>();
+    list("provisioners", if provisioners.is_empty() { provisioners } else { provisioners + "\n" }, "<no provisioner>");
+    list("post-processors", chains.concat(), "<no post-processor>");
     text
 }
 
@@ -98,7 +102,7 @@ fn machine(config: &Config) -> String {
     for variable in &config.variables {
         let (default, required) = match &variable.default {
             _ if variable.sensitive => ("<sensitive>".into(), "0"),
-            Some(default) => (plain(default), "0"),
+            Some(default) => (printable(default), "0"),
             None => (String::new(), "1"),
         };
         lines.push(machine_line(now, "", &["template-variable", &variable.name, &default, required]));
@@ -115,48 +119,9 @@ fn machine(config: &Config) -> String {
     lines.join("\n")
 }
 
-/// A string without its quotes.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| shown(value), str::to_owned)
-}
-
-/// A value as HCL writes it, on one line.
-fn shown(value: &Value) -> String {
-    if value.sensitive {
-        return "<sensitive>".into();
-    }
-    let list = |items: &[Value]| items.iter().map(shown).collect::<Vec<_>>().join(", ");
-    match &value.data {
-        Data::Unknown(_) => "<unknown>".into(),
-        Data::Null(_) => "null".into(),
-        Data::Bool(value) => value.to_string(),
-        Data::Number(number) => number.to_string(),
-        Data::String(text) => format!("{text:?}"),
-        Data::List(_, items) | Data::Set(_, items) => format!("[{}]", list(items)),
-        Data::Tuple(items) => format!("[{}]", list(items)),
-        Data::Map(_, fields) => object(fields.iter()),
-        Data::Object(fields) => object(fields.iter()),
-    }
-}
-
-fn object<'a>(fields: impl Iterator<Item = (&'a String, &'a Value)>) -> String {
-    let fields: Vec<String> = fields.map(|(name, value)| format!("{name} = {}", shown(value))).collect();
-    format!("{{ {} }}", fields.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_read_as_they_are_written() {
-        let secret = Value::from("pw").sensitive(true);
-        let list = Value::tuple(vec![Value::from("a\"b"), Value::from(1), Value::null(), secret]);
-        assert_eq!(shown(&list), r#"["a\"b", 1, null, <sensitive>]"#);
-        let object = Value::object([("on".to_owned(), Value::from(true))].into());
-        assert_eq!(shown(&object), "{ on = true }");
-        assert_eq!(plain(&Value::from("x")), "x");
-    }
 
     #[test]
     fn a_build_reads_as_in_packer() {

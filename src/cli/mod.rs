@@ -5,10 +5,13 @@ mod argv;
 mod build;
 mod environment;
 mod explain;
+mod fmt;
 mod gc;
+mod http;
 mod init;
 mod inspect;
 mod plugins;
+mod printable;
 mod runtime;
 mod schema;
 mod template;
@@ -59,6 +62,8 @@ enum Command {
     Explain(explain::Args),
     /// Print a JSON Schema of templates or of one component.
     Schema(schema::Args),
+    /// Lay out the files of a template.
+    Fmt(fmt::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Print the version.
@@ -71,6 +76,8 @@ pub enum End {
     Success,
     /// Something failed or was interrupted, and has been reported.
     Failure,
+    /// What was checked is not as it should be: `fmt -check`.
+    Different,
 }
 
 impl From<End> for ExitCode {
@@ -78,6 +85,7 @@ impl From<End> for ExitCode {
         match end {
             End::Success => ExitCode::SUCCESS,
             End::Failure => ExitCode::FAILURE,
+            End::Different => ExitCode::from(3),
         }
     }
 }
@@ -103,6 +111,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Plugins(command)) => plugins::run(&command),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Schema(args)) => schema::run(&args),
+        Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
     }

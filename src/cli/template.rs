@@ -8,7 +8,7 @@ use bakehouse_api::{Diagnostics, Error, Result, Secrets, SourceMap};
 
 use super::environment::Environment;
 use crate::report::diagnostic;
-use crate::template::load::{ConfigType, LoadRequest, Loaded, load};
+use crate::template::load::{ConfigType, LoadRequest};
 
 #[derive(clap::Args)]
 pub struct TemplateArgs {
@@ -34,13 +34,8 @@ pub struct TemplateArgs {
 }
 
 impl TemplateArgs {
-    /// Reads, parses and evaluates the template; everything wrong with it is in the result.
-    pub fn load(&self, environment: &Environment, secrets: &Secrets, warn_undeclared: bool) -> Result<Loaded> {
-        Ok(load(&self.request(environment, secrets, warn_undeclared)?))
-    }
-
-    /// What is to be loaded, and standard input where that is the template.
-    pub fn request(&self, environment: &Environment, secrets: &Secrets, warn_undeclared: bool) -> Result<LoadRequest> {
+    /// What to load, asking nothing of the world.
+    pub fn request(&self, environment: &Environment, secrets: &Secrets) -> Result<LoadRequest> {
         let mut stdin = None;
         if self.path == Path::new("-") {
             let mut text = String::new();
@@ -54,13 +49,15 @@ impl TemplateArgs {
             config_type: self.config_type,
             vars: self.vars.clone(),
             var_files: self.var_files.clone(),
-            warn_undeclared,
+            warn_undeclared: false,
             only: self.only.clone(),
             except: self.except.clone(),
             env: environment.vars.clone(),
             cwd: environment.cwd.clone(),
             secrets: secrets.clone(),
             now: SystemTime::now(),
+            fetch: None,
+            unset_is_unknown: false,
             stdin,
         })
     }

@@ -1,11 +1,15 @@
 //! `validate`: everything that can be known without starting anything.
 
+use std::sync::Arc;
+
 use bakehouse_api::{Result, Secrets};
 
 use super::environment::Environment;
+use super::http::Http;
 use super::template::{self, TemplateArgs};
 use super::{End, say, switch};
-use crate::engine::{Kinds, prepare};
+use crate::engine::{Kinds, Purpose, prepare};
+use crate::template::load::{LoadRequest, load};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -15,14 +19,22 @@ pub struct Args {
     #[arg(long, value_parser = switch, num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
     no_warn_undeclared_var: bool,
+    /// Read the data sources that the builds need, instead of taking their values as unknown.
+    #[arg(long, value_parser = switch, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
+    evaluate_datasources: bool,
 }
 
 pub fn run(args: Args) -> Result<End> {
     let environment = Environment::read()?;
-    let loaded = args.template.load(&environment, &Secrets::default(), !args.no_warn_undeclared_var)?;
+    let loaded = load(&LoadRequest {
+        warn_undeclared: !args.no_warn_undeclared_var,
+        fetch: args.evaluate_datasources.then(|| Arc::new(Http::default()) as _),
+        ..args.template.request(&environment, &Secrets::default())?
+    });
     let mut findings = loaded.diagnostics;
     if let Some(plan) = loaded.plan {
-        findings.extend(prepare(plan, &Kinds::all()).1);
+        findings.extend(prepare(plan, &Kinds::all(), Purpose::Check).1);
     }
     template::print(&findings, &loaded.sources, &environment);
     if findings.has_errors() {

@@ -17,7 +17,7 @@ mod undo;
 
 pub use build::{OnError, Report, StageTime};
 pub use chains::Made;
-pub use prepare::{Kinds, PostStep, Prepared, Step, prepare};
+pub use prepare::{Kinds, PostStep, Prepared, Purpose, Step, prepare};
 pub use run::{Run, Summary, run};
 pub use stage::Stage;
 pub use undo::{Journal, Undoers};

@@ -1,10 +1,13 @@
 //! From a plan to builds that can run: every block is handed to the backend, provisioner or
 //! post-processor it names, offline, and everything wrong is found at once.
 
-use bakehouse_api::{Backend, Body, Builder, Diagnostic, Diagnostics, Span};
+use std::collections::HashSet;
+
+use bakehouse_api::diag::nearest_within;
+use bakehouse_api::{Backend, Body, Builder, Diagnostic, Diagnostics, Severity, Span};
 
 use super::known;
-use crate::template::plan::{self, Late, Plan};
+use crate::template::plan::{self, Late, Plan, Plugin};
 use crate::{post, provision};
 
 /// Everything a template can name.
@@ -45,16 +48,30 @@ pub struct PostStep {
     pub row: &'static post::Row,
 }
 
-/// The builds that are right, in order, and all that is wrong with the others. Warnings alone do not
-/// keep a build back.
-pub fn prepare(plan: Plan, kinds: &Kinds) -> (Vec<Prepared>, Diagnostics) {
-    let mut preparing = Preparing { kinds, found: Diagnostics::default() };
+/// What builds are prepared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be judged: a component that only this program lacks is worth a warning.
+    Check,
+    /// To be run: every component must be here.
+    Run,
+}
+
+/// The builds that are right, in order, and all that is wrong with the others. A build that needs a
+/// component which is not built in is left out.
+pub fn prepare(plan: Plan, kinds: &Kinds, purpose: Purpose) -> (Vec<Prepared>, Diagnostics) {
+    let mut preparing =
+        Preparing { kinds, purpose, plugins: plan.plugins, foreign: HashSet::new(), found: Diagnostics::default() };
     let prepared = plan.builds.into_iter().filter_map(|build| preparing.build(build)).collect();
     (prepared, preparing.found)
 }
 
 struct Preparing<'a> {
     kinds: &'a Kinds,
+    purpose: Purpose,
+    plugins: Vec<Plugin>,
+    /// Components that are not built in and have been reported: once for each kind.
+    foreign: HashSet<(&'static str, String)>,
     found: Diagnostics,
 }
 
@@ -90,7 +107,7 @@ impl Preparing<'_> {
     fn builder(&mut self, source: &Body) -> Option<Box<dyn Builder>> {
         let Some(backend) = self.kinds.backends.iter().find(|backend| backend.kind() == source.kind) else {
             let ours = self.kinds.backends.iter().map(|backend| backend.kind()).collect();
-            self.push(unknown("builder", &source.kind, source.span, ours, known::BUILDERS));
+            self.missing("builder", &source.kind, source.span, ours, known::BUILDERS);
             return None;
         };
         let mut found = Diagnostics::default();
@@ -102,7 +119,7 @@ impl Preparing<'_> {
     fn step(&mut self, step: plan::Step) -> Option<Step> {
         let Some(row) = self.kinds.provisioners.iter().find(|row| row.kind == step.kind) else {
             let ours = self.kinds.provisioners.iter().map(|row| row.kind).collect();
-            self.push(unknown("provisioner", &step.kind, step.span, ours, known::PROVISIONERS));
+            self.missing("provisioner", &step.kind, step.span, ours, known::PROVISIONERS);
             return None;
         };
         self.check(&step.config, row.prepare).then_some(Step { plan: step, row })
@@ -111,7 +128,7 @@ impl Preparing<'_> {
     fn post_step(&mut self, step: plan::PostStep) -> Option<PostStep> {
         let Some(row) = self.kinds.post_processors.iter().find(|row| row.kind == step.kind) else {
             let ours = self.kinds.post_processors.iter().map(|row| row.kind).collect();
-            self.push(unknown("post-processor", &step.kind, step.span, ours, known::POST_PROCESSORS));
+            self.missing("post-processor", &step.kind, step.span, ours, known::POST_PROCESSORS);
             return None;
         };
         self.check(&step.config, row.prepare).then_some(PostStep { plan: step, row })
@@ -151,25 +168,44 @@ impl Preparing<'_> {
         fine
     }
 
+    /// A component that is not here: misspelt, or of a plugin that is not built in.
+    fn missing(&mut self, what: &'static str, kind: &str, span: Span, mut ours: Vec<&str>, packers: &[&str]) {
+        ours.sort_unstable();
+        let list = format!("{what}s: {}", ours.join(", "));
+        let plugin = self.plugins.iter().find(|plugin| plugin.has(kind));
+        if plugin.is_none() && !packers.contains(&kind) {
+            let slip = if kind.len() < 8 { 1 } else { 2 };
+            if let Some(near) = nearest_within(slip, kind, ours.iter().chain(packers).copied()) {
+                let error = Diagnostic::error(format!("there is no {what} `{kind}`")).at(span).detail(list);
+                return self.push(error.hint(format!("did you mean `{near}`?")));
+            }
+        }
+        if !self.foreign.insert((what, kind.to_owned())) {
+            return;
+        }
+        let summary = format!("the {what} `{kind}` is not built in");
+        let from = match plugin.and_then(|plugin| plugin.source.as_deref()) {
+            Some(source) => format!("it comes with the plugin {source}, and plugins are not loaded"),
+            None => "it comes with a plugin of Packer's, and plugins are not loaded".to_owned(),
+        };
+        let hint = "`-only` and `-except` choose the builds that do not need it";
+        self.push(match self.purpose {
+            Purpose::Check => Diagnostic::warning(format!("{summary}: its options are not checked"))
+                .at(span)
+                .hint(format!("{from}; to build, {hint}")),
+            Purpose::Run => Diagnostic::error(summary).at(span).detail(format!("{from}\n{list}")).hint(hint),
+        });
+    }
+
     /// A block that several builds share is reported once.
-    fn push(&mut self, finding: Diagnostic) {
+    fn push(&mut self, mut finding: Diagnostic) {
+        if finding.only_to_build && self.purpose == Purpose::Check {
+            finding.severity = Severity::Warning;
+        }
         if !self.found.0.contains(&finding) {
             self.found.push(finding);
         }
     }
-}
-
-fn unknown(what: &str, kind: &str, span: Span, mut ours: Vec<&str>, packers: &[&str]) -> Diagnostic {
-    ours.sort_unstable();
-    let list = format!("{what}s: {}", ours.join(", "));
-    if packers.contains(&kind) {
-        return Diagnostic::error(format!("this version of Bakehouse does not have Packer's {what} `{kind}`"))
-            .at(span)
-            .detail(list)
-            .hint("leave the builds that use it out with -only or -except");
-    }
-    let all = ours.iter().chain(packers).copied();
-    Diagnostic::error(format!("there is no {what} `{kind}`")).at(span).detail(list).did_you_mean(kind, all)
 }
 
 #[cfg(test)]
@@ -209,12 +245,12 @@ mod tests {
     }
 
     fn summaries(builds: Vec<plan::Build>) -> (usize, Vec<String>) {
-        let (prepared, found) = prepare(Plan { builds }, &kinds());
+        let (prepared, found) = prepare(Plan { builds, ..Plan::default() }, &kinds(), Purpose::Run);
         (prepared.len(), found.0.into_iter().map(|finding| finding.summary).collect())
     }
 
     fn hint(build: plan::Build) -> Option<String> {
-        let (_, found) = prepare(Plan { builds: vec![build] }, &kinds());
+        let (_, found) = prepare(Plan { builds: vec![build], ..Plan::default() }, &kinds(), Purpose::Run);
         found.0.into_iter().next().and_then(|finding| finding.hint)
     }
 
@@ -234,15 +270,27 @@ mod tests {
     }
 
     #[test]
-    fn unknown_kinds_are_told_from_packers() {
+    fn misspelt_kinds_are_told_from_foreign_ones() {
         assert_eq!(hint(build("fkae", &[], vec![])).as_deref(), Some("did you mean `fake`?"));
         assert_eq!(hint(build("vmware-is", &[], vec![])).as_deref(), Some("did you mean `vmware-iso`?"));
-        let (_, found) = summaries(vec![build("vmware-iso", &[], vec![step("puppet-server", &[])])]);
+        let (_, found) = summaries(vec![build("vmware-iso", &[], vec![step("cake", &[])])]);
+        assert_eq!(found, ["the builder `vmware-iso` is not built in", "the provisioner `cake` is not built in"]);
+    }
+
+    #[test]
+    fn a_foreign_kind_is_one_warning_when_it_is_only_checked() {
+        let builds = || vec![build("vmware-iso", &[], vec![step("says", &[]), step("says", &[])])];
+        let plugins =
+            vec![plan::Plugin { name: "says".into(), source: Some("example.org/x/says".into()), version: None }];
+        let plan = Plan { builds: builds().into_iter().chain(builds()).collect(), plugins };
+        let (prepared, found) = prepare(plan, &kinds(), Purpose::Check);
+        let found: Vec<_> = found.0.into_iter().map(|finding| (finding.severity, finding.summary)).collect();
+        assert!(prepared.is_empty());
         assert_eq!(
             found,
             [
-                "this version of Bakehouse does not have Packer's builder `vmware-iso`",
-                "this version of Bakehouse does not have Packer's provisioner `puppet-server`",
+                (Severity::Warning, "the builder `vmware-iso` is not built in: its options are not checked".into()),
+                (Severity::Warning, "the provisioner `says` is not built in: its options are not checked".into()),
             ]
         );
     }

@@ -1,7 +1,9 @@
 //! From a path and the command line's options to a plan: the one door to the template language.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bakehouse_api::{Diagnostics, Secrets, SourceMap};
@@ -19,6 +21,34 @@ pub const PACKER_VERSION: &str = "1.16.0";
 pub enum ConfigType {
     Hcl2,
     Json,
+}
+
+/// What `data "http"` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRequest {
+    pub url: String,
+    pub method: String,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+/// A successful answer; several headers of one name are joined with commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAnswer {
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+/// How data sources reach the world, which the language itself does not touch.
+pub trait Fetch: Send + Sync {
+    /// The error says what went wrong, for whoever reads the template.
+    fn fetch(&self, request: &HttpRequest) -> Result<HttpAnswer, String>;
+}
+
+impl fmt::Debug for dyn Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fetch")
+    }
 }
 
 /// Everything that a template may depend on.
@@ -40,6 +70,10 @@ pub struct LoadRequest {
     pub cwd: PathBuf,
     pub secrets: Secrets,
     pub now: SystemTime,
+    /// Reads the data sources that the selected builds need. None: their values are unknown.
+    pub fetch: Option<Arc<dyn Fetch>>,
+    /// Take variables without a value as unknown, to show what can be shown.
+    pub unset_is_unknown: bool,
     /// What the standard input held, when the path is `-`.
     pub stdin: Option<String>,
 }

@@ -9,6 +9,26 @@ use bakehouse_api::{Body, Diagnostics, Facts, Span};
 #[derive(Debug, Default)]
 pub struct Plan {
     pub builds: Vec<Build>,
+    /// What `required_plugins` asks for: whose components a template may name.
+    pub plugins: Vec<Plugin>,
+}
+
+/// One of `required_plugins`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugin {
+    /// The local name: its components are called that, or begin with it and a dash.
+    pub name: String,
+    /// "github.com/hashicorp/amazon"
+    pub source: Option<String>,
+    /// The constraint as it is written.
+    pub version: Option<String>,
+}
+
+impl Plugin {
+    /// Does a component of that kind come with it?
+    pub fn has(&self, kind: &str) -> bool {
+        kind.strip_prefix(&self.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
 }
 
 #[derive(Debug)]

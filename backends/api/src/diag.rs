@@ -18,6 +18,8 @@ pub struct Diagnostic {
     /// Other places that matter, each with a word about why ("first defined here").
     pub related: Vec<(Span, String)>,
     pub hint: Option<String>,
+    /// The template as such is right: the error is that it cannot be built here and now.
+    pub only_to_build: bool,
 }
 
 impl Diagnostic {
@@ -31,7 +33,7 @@ impl Diagnostic {
 
     fn new(severity: Severity, summary: impl Into<String>) -> Self {
         let summary = summary.into();
-        Self { severity, summary, detail: None, span: None, related: Vec::new(), hint: None }
+        Self { severity, summary, detail: None, span: None, related: Vec::new(), hint: None, only_to_build: false }
     }
 
     pub fn at(mut self, span: Span) -> Self {
@@ -54,6 +56,13 @@ impl Diagnostic {
         self
     }
 
+    /// Something that this program cannot do, or a file that is not there yet: a warning to those who
+    /// only want to know whether the template is right.
+    pub fn only_to_build(mut self) -> Self {
+        self.only_to_build = true;
+        self
+    }
+
     /// Adds "did you mean" with the known word nearest to `word`, when one is near enough.
     pub fn did_you_mean<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         match nearest(word, known) {
@@ -65,7 +74,11 @@ impl Diagnostic {
 
 /// The known word nearest to `word`: same letters but for a third of them at most.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(1);
+    nearest_within((word.chars().count() / 3).max(1), word, known)
+}
+
+/// The known word nearest to `word`, at most `limit` letters away.
+pub fn nearest_within<'a>(limit: usize, word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::osa_distance(word, candidate), candidate))

@@ -53,6 +53,7 @@ impl CommOptions {
         if self.communicator == CommKind::Winrm {
             let refused = Diagnostic::error("the communicator `winrm` is not supported")
                 .at(self.spans.at("communicator"))
+                .only_to_build()
                 .hint("Windows Server 2019 and later have an OpenSSH server: use `communicator = \"ssh\"`");
             diagnostics.push(refused);
             return;
@@ -60,6 +61,7 @@ impl CommOptions {
         for name in Self::winrm_names().filter(|name| self.spans.has(name)) {
             let refused = Diagnostic::error(format!("`{name}` is not supported: there is no winrm communicator"))
                 .at(self.spans.at(name))
+                .only_to_build()
                 .hint("remove it");
             diagnostics.push(refused);
         }

@@ -82,7 +82,8 @@ impl HttpOptions {
             }
             let dir = base.join(dir);
             if !dir.is_dir() {
-                report("http_directory", Diagnostic::error(format!("there is no directory {}", dir.display())));
+                let finding = Diagnostic::error(format!("there is no directory {}", dir.display()));
+                report("http_directory", finding.only_to_build());
             }
         }
         if self.http_port_min > self.http_port_max || self.http_port_min == 0 {

@@ -175,7 +175,8 @@ impl Check<'_> {
                 && !file.is_file()
                 && !(name == "firmware" && file.components().count() == 1)
             {
-                self.error(name, format!("there is no file {}", file.display()));
+                let finding = Diagnostic::error(format!("there is no file {}", file.display()));
+                self.push(name, finding.only_to_build());
             }
         }
     }

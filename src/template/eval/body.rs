@@ -29,6 +29,9 @@ impl Expanded {
 pub enum Piece<'b> {
     Attribute(&'b Arc<Attribute>),
     Block(Expanded),
+    /// What a `dynamic` block makes cannot be told yet: `for_each` is unknown. Stands for any number of
+    /// such blocks.
+    Unknown(Expanded),
 }
 
 impl Evaluator<'_> {
@@ -39,9 +42,7 @@ impl Evaluator<'_> {
             match item {
                 Item::Attribute(attribute) => pieces.push(Piece::Attribute(attribute)),
                 Item::Block(block) if block.kind.text == "dynamic" => {
-                    if let Some(made) = self.expand_dynamic(block, scope) {
-                        pieces.extend(made.into_iter().map(Piece::Block));
-                    }
+                    pieces.extend(self.expand_dynamic(block, scope).unwrap_or_default());
                 }
                 Item::Block(block) => pieces.push(Piece::Block(Expanded {
                     kind: block.kind.clone(),
@@ -54,7 +55,7 @@ impl Evaluator<'_> {
         pieces
     }
 
-    fn expand_dynamic(&mut self, block: &Arc<Block>, scope: &Scope) -> Option<Vec<Expanded>> {
+    fn expand_dynamic<'b>(&mut self, block: &Arc<Block>, scope: &Scope) -> Option<Vec<Piece<'b>>> {
         let [kind] = block.labels.as_slice() else {
             return self.error(block.header(), "`dynamic` needs one label: the kind of block it makes");
         };
@@ -85,7 +86,11 @@ impl Evaluator<'_> {
         };
         let collection = self.eval(&for_each.value, scope)?;
         let Some(pairs) = self.iterate(&collection, for_each.value.span)? else {
-            return self.error(for_each.value.span, "`for_each` must be known before the machine runs");
+            let each = || Value::unknown(Type::Any);
+            let scope =
+                scope.with(&iterator, Value::object([("key".to_owned(), each()), ("value".to_owned(), each())].into()));
+            let block = Expanded { kind: kind.clone(), labels: Vec::new(), block: Arc::clone(content), scope };
+            return Some(vec![Piece::Unknown(block)]);
         };
         let mut made = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
@@ -95,7 +100,7 @@ impl Evaluator<'_> {
                 Some(labels) => self.labels(labels, &scope)?,
                 None => Vec::new(),
             };
-            made.push(Expanded { kind: kind.clone(), labels, block: Arc::clone(content), scope });
+            made.push(Piece::Block(Expanded { kind: kind.clone(), labels, block: Arc::clone(content), scope }));
         }
         Some(made)
     }
@@ -122,7 +127,7 @@ impl Evaluator<'_> {
                     form: Form::Attribute,
                     node: Node::new(value, span_tree(&attribute.value)),
                 }),
-                Piece::Block(block) => self.nested(&block).map(|node| Entry {
+                Piece::Block(block) | Piece::Unknown(block) => self.nested(&block).map(|node| Entry {
                     name: block.kind.text.clone(),
                     name_span: block.kind.span,
                     form: Form::Block,

@@ -43,6 +43,16 @@ impl Scope {
         Self(Arc::new(Frame { names: names.into_iter().collect(), outer: Some(self.clone()) }))
     }
 
+    /// The same with one more name at the top level: what is nearer (an iterator) hides it.
+    pub fn beneath(&self, name: &str, value: Value) -> Self {
+        match &self.0.outer {
+            None => self.with(name, value),
+            Some(outer) => {
+                Self(Arc::new(Frame { names: self.0.names.clone(), outer: Some(outer.beneath(name, value)) }))
+            }
+        }
+    }
+
     /// The scope of one round of a `for`.
     pub fn iteration(&self, key_name: Option<&Name>, key: Value, value_name: &Name, value: Value) -> Self {
         let key = key_name.map(|name| (name.text.clone(), key));

@@ -1,6 +1,7 @@
 //! `source` and `build` blocks to the plan's builds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bakehouse_api::{Body, Diagnostic, Entry, Span, Type, Value};
 
@@ -9,7 +10,7 @@ use super::load::Session;
 use super::locals::Tainted;
 use super::select::Selection;
 use super::steps::{self, Target};
-use super::syntax::Attribute;
+use super::syntax::{Attribute, Block};
 use crate::template::eval::{Expanded, Piece, Scope, body_references};
 use crate::template::plan::{Build, Plan};
 
@@ -35,11 +36,50 @@ struct BuildBlock {
 pub fn plan(session: &mut Session<'_>, blocks: &Blocks, config: &mut Config, tainted: &Tainted) -> Plan {
     let request = session.request;
     let selection = Selection::new(&request.only, &request.except, &mut session.diagnostics);
+    let build_blocks = declare(session, blocks, config);
+    let mut plan = Plan { plugins: config.plugins.clone(), ..Plan::default() };
+    for block in &build_blocks {
+        let Some(parts) = build_block(session, block, config) else { continue };
+        for usage in &parts.usages {
+            let Some(source) = find_source(session, config, usage) else { continue };
+            let build =
+                Builder { session, block, parts: &parts, usage, source, selection: &selection, tainted }.build();
+            plan.builds.extend(build);
+        }
+    }
+    plan
+}
+
+/// The bodies that the selected builds are made of. What cannot be told yet counts as selected.
+pub fn selected(session: &mut Session<'_>, blocks: &Blocks, config: &mut Config) -> Vec<Arc<Block>> {
+    let request = session.request;
+    let selection = Selection::new(&request.only, &request.except, &mut session.diagnostics);
+    let mut bodies: Vec<Arc<Block>> =
+        blocks.late.blocks().filter(|block| block.kind.text == "dynamic").cloned().collect();
+    for block in declare(session, blocks, config) {
+        let Some(parts) = build_block(session, &block, config) else { continue };
+        if parts.usages.is_empty() {
+            bodies.push(block.block.clone());
+            bodies.extend(config.sources.iter().map(|source| source.block.block.clone()));
+        }
+        for usage in &parts.usages {
+            let Some(source) = find_source(session, config, usage) else { continue };
+            let alias = alias(session, usage, &source);
+            if selection.includes(&build_name(parts.name.as_deref(), &source.kind, &alias)) {
+                bodies.extend([block.block.clone(), source.block.block.clone()]);
+            }
+        }
+    }
+    bodies
+}
+
+/// Expands what stands at the top level: keeps the sources, returns the builds.
+fn declare(session: &mut Session<'_>, blocks: &Blocks, config: &mut Config) -> Vec<Expanded> {
     let scope = config.scope.clone();
     let mut build_blocks = Vec::new();
     let mut declared = Declared::default();
     for piece in session.evaluate(|e| e.expand(&blocks.late, &scope)) {
-        let Piece::Block(block) = piece else { continue };
+        let Some(block) = known_block(session, piece) else { continue };
         match block.kind.text.as_str() {
             "source" => config.sources.extend(source(session, block, &mut declared)),
             "build" => build_blocks.push(block),
@@ -51,17 +91,21 @@ pub fn plan(session: &mut Session<'_>, blocks: &Blocks, config: &mut Config, tai
             }
         }
     }
-    let mut plan = Plan::default();
-    for block in &build_blocks {
-        let Some(parts) = build_block(session, block, config) else { continue };
-        for usage in &parts.usages {
-            let Some(source) = find_source(session, config, usage) else { continue };
-            let build =
-                Builder { session, block, parts: &parts, usage, source, selection: &selection, tainted }.build();
-            plan.builds.extend(build);
+    build_blocks
+}
+
+/// A block; what is not known yet is passed over where values may be unknown.
+fn known_block(session: &mut Session<'_>, piece: Piece<'_>) -> Option<Expanded> {
+    match piece {
+        Piece::Block(block) => Some(block),
+        Piece::Unknown(block) => {
+            if !session.partly_unknown {
+                session.error(block.header(), "`for_each` must be known before the machine runs");
+            }
+            None
         }
+        Piece::Attribute(_) => None,
     }
-    plan
 }
 
 fn source(session: &mut Session<'_>, block: Expanded, declared: &mut Declared) -> Option<Source> {
@@ -109,7 +153,11 @@ fn build_block(session: &mut Session<'_>, block: &Expanded, config: &mut Config)
                     session.diagnostics.push(error.did_you_mean(other, ["name", "description", "sources"]));
                 }
             },
-            Piece::Block(inner) => build_part(session, inner, &mut parts),
+            inner => {
+                if let Some(inner) = known_block(session, inner) {
+                    build_part(session, inner, &mut parts);
+                }
+            }
         }
     }
     let labels = |steps: &[Expanded]| steps.iter().map(|step| step.labels[0].text.clone()).collect::<Vec<_>>();
@@ -120,9 +168,9 @@ fn build_block(session: &mut Session<'_>, block: &Expanded, config: &mut Config)
         provisioners: labels(&parts.provisioners),
         post_processors: parts.chains.iter().map(|chain| labels(chain)).collect(),
     });
-    if parts.usages.is_empty() && !session.diagnostics.has_errors() {
-        let error = Diagnostic::error("this build has no sources").at(block.header());
-        session.diagnostics.push(error.hint("name them with `sources = [\"source.type.name\"]`"));
+    if parts.usages.is_empty() && !session.diagnostics.has_errors() && !session.partly_unknown {
+        let warning = Diagnostic::warning("this build has no sources: it makes nothing").at(block.header());
+        session.diagnostics.push(warning.hint("name them with `sources = [\"source.type.name\"]`"));
     }
     Some(parts)
 }
@@ -141,15 +189,20 @@ fn usages(session: &mut Session<'_>, attribute: &Attribute, scope: &Scope) -> Ve
         let span = spans.item(i).span;
         match item.as_str() {
             Some(text) => usages.push(Usage { id: bare(text), span, block: None }),
+            None if session.partly_unknown => {}
             None => session.error(span, "the name of a source must be known before the build starts"),
         }
     }
     usages
 }
 
-/// "source.qemu.debian" and "qemu.debian" name the same.
+/// "source.qemu.debian" and "qemu.debian" name the same: of three parts and more, the second and the
+/// third count.
 pub fn bare(id: &str) -> String {
-    id.strip_prefix("source.").unwrap_or(id).to_owned()
+    match id.split('.').collect::<Vec<_>>().as_slice() {
+        [_, kind, name, ..] => format!("{kind}.{name}"),
+        _ => id.to_owned(),
+    }
 }
 
 fn build_part(session: &mut Session<'_>, block: Expanded, parts: &mut BuildBlock) {
@@ -202,6 +255,9 @@ fn chain(session: &mut Session<'_>, block: &Expanded) -> Vec<Expanded> {
     let mut chain = Vec::new();
     for piece in session.evaluate(|e| e.expand(&block.block.body, &block.scope)) {
         match piece {
+            piece @ Piece::Unknown(_) => {
+                known_block(session, piece);
+            }
             Piece::Block(inner) if inner.kind.text == "post-processor" => {
                 if check_labels(&inner.kind, &inner.labels, &["type"], &mut session.diagnostics) {
                     chain.push(inner);
@@ -209,7 +265,7 @@ fn chain(session: &mut Session<'_>, block: &Expanded) -> Vec<Expanded> {
             }
             other => {
                 let name = match other {
-                    Piece::Block(block) => block.kind,
+                    Piece::Block(block) | Piece::Unknown(block) => block.kind,
                     Piece::Attribute(attribute) => attribute.name.clone(),
                 };
                 let error = Diagnostic::error(format!("`post-processors` has no `{}`", name.text)).at(name.span);
@@ -234,12 +290,9 @@ struct Builder<'a, 's, 'r> {
 impl Builder<'_, '_, '_> {
     /// None when it is not selected or has errors.
     fn build(mut self) -> Option<Build> {
-        let alias = self.alias()?;
+        let alias = alias(self.session, self.usage, &self.source);
         let id = format!("{}.{alias}", self.source.kind);
-        let name = match &self.parts.name {
-            Some(build) => format!("{build}.{id}"),
-            None => id.clone(),
-        };
+        let name = build_name(self.parts.name.as_deref(), &self.source.kind, &alias);
         if !self.selection.includes(&name) {
             return None;
         }
@@ -275,18 +328,7 @@ impl Builder<'_, '_, '_> {
         Some(Build { name, source, provisioners, on_error, post })
     }
 
-    /// The `name` in the build's own `source` block, else the source's name.
-    fn alias(&mut self) -> Option<String> {
-        let renamed = self.usage.block.as_ref().and_then(|block| {
-            block.block.body.attribute("name").map(|attribute| (attribute.clone(), block.scope.clone()))
-        });
-        match renamed {
-            Some((attribute, scope)) => text(self.session, &attribute, &scope),
-            None => Some(self.source.name.clone()),
-        }
-    }
-
-    /// An error where this build needs a data source that cannot be read here.
+    /// Reports the foreign data sources that this build needs.
     fn check_tainted(&mut self) {
         let mut needed: BTreeMap<Span, (String, Span)> = BTreeMap::new();
         for block in [&self.source.block.block, &self.block.block] {
@@ -297,9 +339,14 @@ impl Builder<'_, '_, '_> {
             });
         }
         for (declared, (kind, used)) in needed {
-            let error = Diagnostic::error(format!("data sources of the type `{kind}` cannot be read by this version"));
-            let error = error.at(declared).related(used, "needed here");
-            self.session.diagnostics.push(error.hint("pass the value as a variable instead"));
+            let summary = format!("the data source `{kind}` is not built in");
+            if self.session.request.fetch.is_some() {
+                let error = Diagnostic::error(summary).at(declared).related(used, "needed here");
+                self.session.diagnostics.push(error.hint("pass the value as a variable instead"));
+            } else if self.session.foreign_data.insert(kind) {
+                let warning = Diagnostic::warning(format!("{summary}: its values are unknown")).at(declared);
+                self.session.diagnostics.push(warning.hint("to build what needs it, pass the value as a variable"));
+            }
         }
     }
 
@@ -328,6 +375,22 @@ impl Builder<'_, '_, '_> {
             return;
         }
         entries.push(entry);
+    }
+}
+
+/// The `name` in the build's own `source` block, else the source's name.
+fn alias(session: &mut Session<'_>, usage: &Usage, source: &Source) -> String {
+    let block = usage.block.as_ref();
+    let renamed = block.and_then(|block| Some((block.block.body.attribute("name")?.clone(), block.scope.clone())));
+    let renamed = renamed.and_then(|(attribute, scope)| text(session, &attribute, &scope));
+    renamed.unwrap_or_else(|| source.name.clone())
+}
+
+/// As `-only` names it.
+fn build_name(build: Option<&str>, kind: &str, alias: &str) -> String {
+    match build {
+        Some(build) => format!("{build}.{kind}.{alias}"),
+        None => format!("{kind}.{alias}"),
     }
 }
 

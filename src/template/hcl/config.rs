@@ -8,10 +8,12 @@ use bakehouse_api::{Diagnostic, Diagnostics, Span, Type, Value};
 use super::syntax::{Block, Body, Name};
 use crate::template::eval::{Expanded, Scope};
 use crate::template::functions::CallCx;
+use crate::template::plan::Plugin;
 
 /// What was read and evaluated.
 #[derive(Debug)]
 pub struct Config {
+    pub plugins: Vec<Plugin>,
     pub variables: Vec<Variable>,
     pub locals: Vec<Local>,
     pub sources: Vec<Source>,
@@ -19,6 +21,14 @@ pub struct Config {
     /// What names mean at the top level, for `console`.
     pub scope: Scope,
     pub host: Arc<CallCx>,
+}
+
+impl Config {
+    /// Of a template that declares nothing.
+    pub fn new(scope: Scope, host: Arc<CallCx>) -> Self {
+        let (plugins, variables, locals, sources, builds) = Default::default();
+        Self { plugins, variables, locals, sources, builds, scope, host }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -1,14 +1,13 @@
 //! The order of things: files, variables, locals and data, then sources and builds.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bakehouse_api::{Diagnostic, Diagnostics, FileId, SourceMap, Span, Type, Value};
 
-use super::config::{Blocks, Config, check_labels, check_options};
-use super::files;
-use super::syntax::{Block, ExprKind};
-use super::{builds, locals, variables, version};
+use super::config::{Blocks, Config};
+use super::{builds, files, locals, required, validation, variables};
 use crate::template::eval::{Evaluator, Scope};
 use crate::template::functions::CallCx;
 use crate::template::load::{LoadRequest, Loaded, PACKER_VERSION};
@@ -21,6 +20,10 @@ pub struct Session<'a> {
     pub host: Arc<CallCx>,
     pub sources: SourceMap,
     pub diagnostics: Diagnostics,
+    /// The value of a data source is not known: what depends on it cannot be judged.
+    pub partly_unknown: bool,
+    /// Kinds of data sources that were reported as not built in.
+    pub foreign_data: HashSet<String>,
 }
 
 impl<'a> Session<'a> {
@@ -33,7 +36,16 @@ impl<'a> Session<'a> {
             now: request.now,
         };
         let (sources, diagnostics) = (SourceMap::default(), Diagnostics::default());
-        Self { request, root, host: Arc::new(host), sources, diagnostics }
+        let foreign_data = HashSet::new();
+        Self { request, root, host: Arc::new(host), sources, diagnostics, partly_unknown: false, foreign_data }
+    }
+
+    /// Runs something whose findings do not count.
+    pub fn quietly<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+        let kept = std::mem::take(&mut self.diagnostics);
+        let result = run(self);
+        self.diagnostics = kept;
+        result
     }
 
     /// Reads a text into the source map; none after an error.
@@ -95,7 +107,7 @@ pub fn load(request: &LoadRequest) -> Loaded {
 
 /// A source that several builds use reports its errors once.
 fn dedup(diagnostics: &mut Diagnostics) {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     diagnostics.0.retain(|d| seen.insert((d.span, d.summary.clone(), d.detail.clone())));
 }
 
@@ -116,14 +128,18 @@ fn load_config(session: &mut Session<'_>) -> Option<(Blocks, Config, locals::Tai
         return None;
     }
     let blocks = Blocks::collect(&files.bodies, &mut session.diagnostics);
-    blocks.packer.iter().for_each(|block| check_packer(session, block));
+    let plugins = blocks.packer.iter().flat_map(|block| required::packer(session, block)).collect();
     let variables = variables::load(session, &blocks, &files);
     let mut scope = Scope::new(namespaces(session, &variables));
-    variables::validate(session, &blocks, &scope);
+    validation::run(session, &blocks, &scope);
     let (locals, tainted) = locals::load(session, &blocks, &mut scope);
-    let host = session.host.clone();
-    let config = Config { variables, locals, sources: Vec::new(), builds: Vec::new(), scope, host };
-    Some((blocks, config, tainted))
+    Some((blocks, Config { plugins, variables, locals, ..Config::new(scope, session.host.clone()) }, tainted))
+}
+
+/// No registry of images is told of a build, so there is nothing that could name its version there.
+fn packer() -> Value {
+    let fields = [("version", PACKER_VERSION), ("iterationID", ""), ("versionFingerprint", "")];
+    Value::object(fields.map(|(name, value)| (name.to_owned(), value.into())).into())
 }
 
 fn namespaces(session: &Session<'_>, variables: &[super::config::Variable]) -> Vec<(String, Value)> {
@@ -139,67 +155,10 @@ fn namespaces(session: &Session<'_>, variables: &[super::config::Variable]) -> V
         ("local", object(vec![])),
         ("data", object(vec![])),
         ("path", path),
-        ("packer", object(vec![("version", PACKER_VERSION.into())])),
+        ("packer", packer()),
         ("source", object(vec![("name", unknown()), ("type", unknown())])),
         ("build", Value::unknown(Type::Any)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()
-}
-
-pub fn check_packer(session: &mut Session<'_>, block: &Block) {
-    check_options(block, &["required_version"], &["required_plugins"], &mut session.diagnostics);
-    if let Some(attribute) = block.body.attribute("required_version")
-        && let Some(value) = session.evaluate(|e| e.eval_as(&attribute.value, &Type::String, &Scope::default()))
-    {
-        let span = attribute.value.span;
-        match version::fits(PACKER_VERSION, value.as_str().unwrap_or_default()) {
-            Ok(true) => {}
-            Ok(false) => session.diagnostics.push(
-                Diagnostic::error("this template is for another version of Packer")
-                    .at(span)
-                    .detail(format!("templates are read here as Packer {PACKER_VERSION} does")),
-            ),
-            Err(error) => session.error(span, error.to_string()),
-        }
-    }
-    block.body.blocks().filter(|inner| inner.kind.text == "required_plugins").for_each(|inner| {
-        if check_labels(&inner.kind, &inner.labels, &[], &mut session.diagnostics) {
-            check_plugins(session, inner);
-        }
-    });
-}
-
-/// Builders are built in, so nothing is installed; what is written must still make sense.
-fn check_plugins(session: &mut Session<'_>, block: &Block) {
-    for attribute in block.body.attributes() {
-        let Some(value) = session.evaluate(|e| e.eval(&attribute.value, &Scope::default())) else { continue };
-        let span = attribute.value.span;
-        let Some(fields) = value.as_fields() else {
-            let error = Diagnostic::error("a required plugin is an object").at(span);
-            session.diagnostics.push(error.hint("write `{ version = \">= 1.0.0\", source = \"github.com/...\" }`"));
-            continue;
-        };
-        let written = match &attribute.value.kind {
-            ExprKind::Object(_) => crate::template::eval::span_tree(&attribute.value),
-            _ => bakehouse_api::SpanTree::leaf(span),
-        };
-        for (name, field) in fields {
-            let at = written.field(name).span;
-            match (name.as_str(), field.as_str()) {
-                ("source", Some(_)) => {}
-                ("version", Some(constraint)) => {
-                    if let Err(error) = version::fits("0.0.0", constraint) {
-                        session.error(at, error.to_string());
-                    }
-                }
-                ("source" | "version", None) => session.error(at, format!("`{name}` must be a string")),
-                _ => session.diagnostics.push(
-                    Diagnostic::error(format!("a required plugin has no `{name}`"))
-                        .at(at)
-                        .did_you_mean(name, ["version", "source"]),
-                ),
-            }
-        }
-    }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bakehouse_api::{Diagnostic, Span, Type, Value};
 
-use super::config::{Blocks, Declared, Local, check_options};
+use super::config::{Blocks, Config, Declared, Local, check_options};
 use super::load::Session;
 use super::syntax::{Attribute, Block, Expr, Name, Step};
 use super::variables::bool_option;
+use super::{builds, data};
 use crate::template::eval::{Scope, body_references, references};
 
-/// What is made from a data source that cannot be read here: an error for the builds that need it.
+/// What is made from a data source that is not built in, whose value nobody knows.
 #[derive(Debug, Default)]
 pub struct Tainted(BTreeMap<Key, (String, Span)>);
 
@@ -62,36 +63,89 @@ fn key_of(root: &str, steps: &[Step]) -> Option<Key> {
 
 pub fn load(session: &mut Session<'_>, blocks: &Blocks, scope: &mut Scope) -> (Vec<Local>, Tainted) {
     let nodes = nodes(session, blocks);
-    let mut tainted = Tainted::default();
-    let mut locals = Vec::new();
     let (order, circular) = order(session, &nodes);
-    for index in order {
-        let node = &nodes[index];
-        node.references(&mut |root, steps, _| {
-            if let Some(source) = tainted.source_of(root, steps).cloned() {
-                tainted.0.insert(node.key.clone(), source);
-            }
-        });
-        // What failed is unknown from here on, so that it is reported once.
-        let failed = || Value::unknown(Type::Any);
-        match (&node.key, &node.what) {
-            (Key::Data(kind, name), _) if circular.contains(&index) => scope.set_data(kind, name, failed()),
-            (Key::Local(name), _) if circular.contains(&index) => scope.set("local", name, failed()),
-            (Key::Data(kind, name), What::Block(block)) => {
-                let value = data(session, kind, block, scope, &mut tainted, node).unwrap_or_else(failed);
-                scope.set_data(kind, name, value);
-            }
-            (Key::Local(name), what) => {
-                let value = local(session, what, scope).unwrap_or_else(failed);
-                session.remember(&value);
-                locals.push(Local { name: name.clone(), value: value.clone() });
-                scope.set("local", name, value);
-            }
-            (Key::Data(..), What::Attribute(_)) => {}
-        }
+    let mut graph = Graph { nodes, order, circular, read: HashSet::new() };
+    if session.request.fetch.is_some() && graph.asks_the_world() {
+        graph.read = session.quietly(|session| graph.needed(session, blocks, scope));
     }
-    locals.sort_by(|a, b| a.name.cmp(&b.name));
-    (locals, tainted)
+    graph.evaluate(session, scope)
+}
+
+/// Locals and data sources in the order in which they can be evaluated.
+struct Graph {
+    nodes: Vec<Node>,
+    order: Vec<usize>,
+    circular: HashSet<usize>,
+    /// The data sources to read from the world.
+    read: HashSet<usize>,
+}
+
+impl Graph {
+    fn asks_the_world(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(&node.key, Key::Data(kind, _) if data::is_remote(kind)))
+    }
+
+    /// What the selected builds lead to. Everything is evaluated with unknown data first, as names of
+    /// builds may be computed.
+    fn needed(&self, session: &mut Session<'_>, blocks: &Blocks, scope: &Scope) -> HashSet<usize> {
+        let mut scope = scope.clone();
+        self.evaluate(session, &mut scope);
+        let mut config = Config::new(scope, session.host.clone());
+        let selected = builds::selected(session, blocks, &mut config);
+        let index: HashMap<&Key, usize> = self.nodes.iter().enumerate().map(|(i, node)| (&node.key, i)).collect();
+        let mut needed = HashSet::new();
+        let mut pending = Vec::new();
+        for block in selected {
+            body_references(&block.body, &mut |root, steps, _| pending.extend(found(&index, root, steps)));
+        }
+        while let Some(next) = pending.pop() {
+            if needed.insert(next) {
+                self.nodes[next].references(&mut |root, steps, _| pending.extend(found(&index, root, steps)));
+            }
+        }
+        needed
+    }
+
+    fn evaluate(&self, session: &mut Session<'_>, scope: &mut Scope) -> (Vec<Local>, Tainted) {
+        let mut tainted = Tainted::default();
+        let mut locals = Vec::new();
+        for &index in &self.order {
+            let node = &self.nodes[index];
+            node.references(&mut |root, steps, _| {
+                if let Some(source) = tainted.source_of(root, steps).cloned() {
+                    tainted.0.insert(node.key.clone(), source);
+                }
+            });
+            // What failed is unknown from here on, so that it is reported once.
+            let failed = || Value::unknown(Type::Any);
+            match (&node.key, &node.what) {
+                (Key::Data(kind, name), _) if self.circular.contains(&index) => scope.set_data(kind, name, failed()),
+                (Key::Local(name), _) if self.circular.contains(&index) => scope.set("local", name, failed()),
+                (Key::Data(kind, name), What::Block(block)) => {
+                    if data::is_foreign(kind) {
+                        tainted.0.insert(node.key.clone(), (kind.clone(), block.header()));
+                    }
+                    let value = data::value(session, kind, block, scope, self.read.contains(&index));
+                    let value = value.unwrap_or_else(failed);
+                    session.partly_unknown |= value.has_unknown();
+                    scope.set_data(kind, name, value);
+                }
+                (Key::Local(name), what) => {
+                    let value = local(session, what, scope).unwrap_or_else(failed);
+                    session.remember(&value);
+                    locals.push(Local { name: name.clone(), value: value.clone() });
+                    scope.set("local", name, value);
+                }
+                (Key::Data(..), What::Attribute(_)) => {}
+            }
+        }
+        locals.sort_by(|a, b| a.name.cmp(&b.name));
+        (locals, tainted)
+    }
+}
+
+fn found(index: &HashMap<&Key, usize>, root: &str, steps: &[Step]) -> Option<usize> {
+    index.get(&key_of(root, steps)?).copied()
 }
 
 fn nodes(session: &mut Session<'_>, blocks: &Blocks) -> Vec<Node> {
@@ -216,25 +270,4 @@ fn local(session: &mut Session<'_>, what: &What, scope: &Scope) -> Option<Value>
             session.evaluate(|e| e.eval(&expression.value, scope)).map(|value| value.sensitive(sensitive))
         }
     }
-}
-
-fn data(
-    session: &mut Session<'_>,
-    kind: &str,
-    block: &Arc<Block>,
-    scope: &Scope,
-    tainted: &mut Tainted,
-    node: &Node,
-) -> Option<Value> {
-    if kind != "null" {
-        tainted.0.insert(node.key.clone(), (kind.to_owned(), block.header()));
-        return None;
-    }
-    check_options(block, &["input"], &[], &mut session.diagnostics);
-    let Some(input) = block.body.attribute("input") else {
-        session.error(block.header(), "the data source `null` needs its `input`");
-        return None;
-    };
-    let output = session.evaluate(|e| e.eval_as(&input.value, &Type::String, scope))?;
-    Some(Value::object([("output".to_owned(), output)].into()))
 }

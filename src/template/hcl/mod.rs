@@ -2,17 +2,21 @@
 
 mod builds;
 pub mod config;
+mod data;
 mod files;
+pub mod format;
 mod json;
 pub mod lexer;
 pub mod load;
 mod locals;
 pub mod parser;
+mod required;
 pub mod requirements;
 mod select;
 mod steps;
 pub mod syntax;
 mod types;
+mod validation;
 mod variables;
 mod version;
 

@@ -239,6 +239,45 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// What stands behind the opening brace on its line: nothing, or one attribute.
+    fn one_line(&mut self, opened: Span) -> Body {
+        let is_attribute =
+            self.kind() == Some(TokenKind::Ident) && self.peek_nth(1).is_some_and(|token| is_punct(token.kind, "="));
+        if !is_attribute {
+            if let Some(token) = self.peek().filter(|token| token.kind == TokenKind::Ident) {
+                let error = Diagnostic::error("a block on one line holds one attribute at most").at(self.span(token));
+                self.fail(error.hint("begin a new line after the `{`"));
+            }
+            return self.body(Some(opened));
+        }
+        let mut body = Body::default();
+        match self.attribute() {
+            Ok(item) if self.at("}") => {
+                self.next();
+                body.items.push(item);
+                return body;
+            }
+            Ok(item) => {
+                let here = self.peek().map_or(opened, |token| self.span(token));
+                let error = Diagnostic::error("a block that begins with an attribute on its line ends there").at(here);
+                self.fail(error.hint("begin a new line after the `{`"));
+                body.items.push(item);
+            }
+            Err(Failed) => {}
+        }
+        self.skip_item();
+        let rest = self.body(Some(opened));
+        body.items.extend(rest.items);
+        body
+    }
+
+    fn attribute(&mut self) -> Parsed<Item> {
+        let name = self.name("a name")?;
+        self.expect("=")?;
+        let value = self.expression()?;
+        Ok(Item::Attribute(Arc::new(Attribute { name, value })))
+    }
+
     fn check_repeated(&mut self, item: &Item, seen: &mut HashMap<String, Span>) {
         let Item::Attribute(attribute) = item else { return };
         let Name { text, span } = &attribute.name;
@@ -249,12 +288,12 @@ impl<'a> Parser<'a> {
     }
 
     fn item(&mut self) -> Parsed<Item> {
-        let name = self.name("a name")?;
-        if self.eat("=").is_some() {
-            let value = self.expression()?;
+        if self.peek_nth(1).is_some_and(|token| is_punct(token.kind, "=")) {
+            let attribute = self.attribute()?;
             self.end_of_item()?;
-            return Ok(Item::Attribute(Arc::new(Attribute { name, value })));
+            return Ok(attribute);
         }
+        let name = self.name("a name")?;
         if let Some(colon) = self.eat(":") {
             let error = Diagnostic::error("an attribute is set with `=`, not with `:`").at(self.span(colon));
             return Err(self.fail(error));
@@ -264,7 +303,13 @@ impl<'a> Parser<'a> {
 
     fn end_of_item(&mut self) -> Parsed<()> {
         match self.kind() {
-            None | Some(TokenKind::Newline | TokenKind::Punct("}")) => Ok(()),
+            None | Some(TokenKind::Newline) => Ok(()),
+            Some(TokenKind::Punct("}")) => {
+                let brace = self.peek().map(|token| self.span(token)).unwrap_or_default();
+                let error = Diagnostic::error("a block of several lines is closed on a line of its own");
+                self.fail(error.at(brace).hint("begin a new line before this `}`"));
+                Ok(())
+            }
             Some(TokenKind::Punct(",")) => {
                 let comma = self.peek().map(|token| self.span(token)).unwrap_or_default();
                 Err(self.fail(Diagnostic::error("attributes are separated by line breaks, not by commas").at(comma)))
@@ -282,7 +327,10 @@ impl<'a> Parser<'a> {
         self.expect("{")?;
         let body = self.nested(|parser| {
             let outside = std::mem::replace(&mut parser.ignore_newlines, false);
-            let body = parser.body(Some(opened));
+            let body = match parser.kind() {
+                Some(TokenKind::Newline) => parser.body(Some(opened)),
+                _ => parser.one_line(opened),
+            };
             parser.ignore_newlines = outside;
             Ok(body)
         })?;

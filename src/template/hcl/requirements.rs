@@ -5,12 +5,12 @@ use bakehouse_api::{Diagnostics, SourceMap, Span};
 
 use super::builds::bare;
 use super::config::Blocks;
-use super::files;
-use super::load::{Session, check_packer};
+use super::load::Session;
 use super::select::Selection;
 use super::syntax::{Block, Body, Expr, ExprKind, Part};
-use crate::template::eval::{Evaluator, Scope};
+use super::{files, required};
 use crate::template::load::LoadRequest;
+use crate::template::plan::Plugin;
 
 #[derive(Debug, Default)]
 pub struct Requirements {
@@ -19,22 +19,6 @@ pub struct Requirements {
     pub components: Vec<Needed>,
     pub sources: SourceMap,
     pub diagnostics: Diagnostics,
-}
-
-/// An entry of `required_plugins`.
-#[derive(Clone, Debug)]
-pub struct Plugin {
-    pub name: String,
-    pub source: Option<String>,
-    pub version: Option<String>,
-    pub span: Span,
-}
-
-impl Plugin {
-    /// Is `kind` one of its components? Packer names them after the plugin: amazon-ebs is of amazon.
-    pub fn has(&self, kind: &str) -> bool {
-        kind.strip_prefix(&self.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    }
 }
 
 /// A component that some selected build uses, and where it is first named.
@@ -54,8 +38,7 @@ pub fn requirements(request: &LoadRequest) -> Requirements {
     {
         let blocks = Blocks::collect(&files.bodies, &mut session.diagnostics);
         for block in &blocks.packer {
-            check_packer(&mut session, block);
-            found.plugins.extend(plugins(&session, block));
+            found.plugins.extend(required::packer(&mut session, block));
         }
         let selection = Selection::new(&request.only, &request.except, &mut session.diagnostics);
         let builds = blocks.late.blocks().filter(|block| block.kind.text == "build");
@@ -63,23 +46,6 @@ pub fn requirements(request: &LoadRequest) -> Requirements {
     }
     let Session { sources, diagnostics, .. } = session;
     Requirements { sources, diagnostics, ..found }
-}
-
-fn plugins(session: &Session<'_>, packer: &Block) -> Vec<Plugin> {
-    let required = packer.body.blocks().filter(|block| block.kind.text == "required_plugins");
-    let mut plugins = Vec::new();
-    for attribute in required.flat_map(|block| block.body.attributes()) {
-        // What is wrong with it was reported when the block was checked.
-        let value = Evaluator::new(&session.host).eval(&attribute.value, &Scope::default());
-        let field = |name: &str| Some(value.as_ref()?.as_fields()?.get(name)?.as_str()?.to_owned());
-        plugins.push(Plugin {
-            name: attribute.name.text.clone(),
-            source: field("source"),
-            version: field("version"),
-            span: attribute.name.span,
-        });
-    }
-    plugins
 }
 
 impl Requirements {

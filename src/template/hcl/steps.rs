@@ -57,7 +57,7 @@ pub struct Target {
 
 impl Target {
     pub fn source_scope(&self, scope: &Scope) -> Scope {
-        scope.with("source", source_value(&self.alias, &self.kind))
+        scope.beneath("source", source_value(&self.alias, &self.kind))
     }
 
     fn step_scope(&self, scope: &Scope, facts: Option<&Facts>) -> Scope {
@@ -70,7 +70,7 @@ impl Target {
                 Value::object(fields)
             }
         };
-        self.source_scope(scope).with("build", build)
+        self.source_scope(scope).beneath("build", build)
     }
 
     pub fn body(&self, kind: &str, name: &str, span: Span, entries: Vec<Entry>, facts: Option<&Facts>) -> Body {
@@ -161,7 +161,9 @@ impl Common<'_, '_, '_> {
             return None;
         }
         if value.has_unknown() {
-            self.session.error(attribute.value.span, format!("`{name}` must be known before the machine runs"));
+            if !self.session.partly_unknown {
+                self.session.error(attribute.value.span, format!("`{name}` must be known before the machine runs"));
+            }
             return None;
         }
         Some((value, attribute))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bakehouse_api::{Diagnostic, Span, Type, Value};
 
-use super::config::{Blocks, Declared, Variable, check_labels, check_options};
+use super::config::{Blocks, Declared, Variable, check_options};
 use super::files::{Files, ValueFile};
 use super::load::Session;
 use super::parser::{parse_expression, parse_file};
@@ -60,7 +60,7 @@ pub fn load(session: &mut Session<'_>, blocks: &Blocks, files: &Files) -> Vec<Va
 }
 
 fn unset(session: &mut Session<'_>, declaration: &Declaration) -> Option<Value> {
-    if !declaration.broken {
+    if !declaration.broken && !session.request.unset_is_unknown {
         let name = &declaration.name.text;
         let error = Diagnostic::error(format!("the variable `{name}` has no value")).at(declaration.name.span);
         let hint = format!("give it with `-var {name}=...`, PKR_VAR_{name} or a `default`");
@@ -281,31 +281,4 @@ fn parse_text(
     };
     let value = session.evaluate(|evaluator| constant(evaluator, &expr))?;
     Some((value, Some(expr.span)))
-}
-
-/// Runs the `validation` blocks once all variables are known.
-pub fn validate(session: &mut Session<'_>, blocks: &Blocks, scope: &Scope) {
-    for block in &blocks.variable {
-        for rule in block.body.blocks().filter(|rule| rule.kind.text == "validation") {
-            check_options(rule, &["condition", "error_message"], &[], &mut session.diagnostics);
-            check_labels(&rule.kind, &rule.labels, &[], &mut session.diagnostics);
-            let Some(condition) = rule.body.attribute("condition") else {
-                session.error(rule.kind.span, "`validation` needs a `condition`");
-                continue;
-            };
-            let Some(message) = rule.body.attribute("error_message") else {
-                session.error(rule.kind.span, "`validation` needs an `error_message`");
-                continue;
-            };
-            let holds = session.evaluate(|e| e.eval_as(&condition.value, &Type::Bool, scope));
-            let message = session.evaluate(|e| e.eval_as(&message.value, &Type::String, scope));
-            let (Some(holds), Some(message)) = (holds, message) else { continue };
-            if holds.data == bakehouse_api::value::Data::Bool(false) {
-                let text = message.as_str().unwrap_or("the value is not valid").to_owned();
-                let error = Diagnostic::error(text).at(condition.value.span);
-                let name = block.labels.first().map_or("", |name| name.text.as_str());
-                session.diagnostics.push(error.detail(format!("the value of the variable `{name}` breaks this rule")));
-            }
-        }
-    }
 }

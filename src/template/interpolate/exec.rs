@@ -46,7 +46,7 @@ impl Value<'_> {
 
     pub fn show(&self) -> String {
         match self {
-            Value::Nil => "<nil>".into(),
+            Value::Nil => "<no value>".into(),
             Value::Bool(value) => value.to_string(),
             Value::Int(n) => n.to_string(),
             Value::Float(n) => functions::float_text(*n),
@@ -258,6 +258,15 @@ impl<'a> Run<'a> {
     fn fields(&self, value: Value<'a>, names: &[String], at: usize) -> Result<Value<'a>, EngineError> {
         let mut value = value;
         for name in names {
+            // Without any fields Go finds nothing, and nothing in that: `<no value>`.
+            let nothing = match &value {
+                Value::Fields(fields) => fields.is_empty(),
+                other => matches!(other, Value::Nil),
+            };
+            if nothing && self.data.is_empty() {
+                value = Value::Nil;
+                continue;
+            }
             let Value::Fields(fields) = value else {
                 return Err(EngineError::new(at, format!("{} has no field `{name}`", value.kind())));
             };
@@ -271,7 +280,6 @@ impl<'a> Run<'a> {
         let known: Vec<String> = self.data.keys().map(|name| format!(".{name}")).collect();
         let rest = match nearest(name, self.data.keys().map(String::as_str)) {
             Some(near) => format!("did you mean `.{near}`?"),
-            None if known.is_empty() => "there are no fields in this option".to_owned(),
             None => format!("there are {}", known.join(", ")),
         };
         EngineError::new(at, format!("there is no field `.{name}` here; {rest}"))

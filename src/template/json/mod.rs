@@ -76,7 +76,7 @@ fn load_root(text: &str, file: FileId, request: &Request, diagnostics: &mut Diag
         check_version(minimum, &request.version, diagnostics);
     }
     let user = variables::resolve(&root, request, diagnostics);
-    Some(Plan { builds: builds::builds(&root, user, request, diagnostics) })
+    Some(Plan { builds: builds::builds(&root, user, request, diagnostics), ..Plan::default() })
 }
 
 fn check_version(minimum: &Item, version: &str, diagnostics: &mut Diagnostics) {

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bakehouse_api::{Body, Facts, Severity, Value};
 
-use super::{LoadRequest, Loaded, load};
+use super::{Fetch, HttpAnswer, HttpRequest, LoadRequest, Loaded, load};
 use crate::report::diagnostic::render;
 
 /// A folder with files, and what to load from it.
@@ -30,6 +31,8 @@ impl Case {
             secrets: Default::default(),
             now: SystemTime::UNIX_EPOCH,
             warn_undeclared: true,
+            fetch: None,
+            unset_is_unknown: false,
             stdin: None,
         };
         Self { dir, request }
@@ -255,19 +258,122 @@ fn circles_are_shown() {
     "#);
 }
 
-#[test]
-fn a_data_source_that_cannot_be_read_is_an_error_where_it_is_needed() {
-    let template = r#"
-data "http" "x" { url = "http://127.0.0.1" }
-locals { body = trimspace(data.http.x.body) }
-source "null" "a" { v = local.body }
-source "null" "b" {}
-build { sources = ["null.a", "null.b"] }
+/// A world in which every address answers with itself, and which counts.
+struct Echo(std::sync::Mutex<Vec<String>>);
+
+impl Fetch for Echo {
+    fn fetch(&self, request: &HttpRequest) -> Result<HttpAnswer, String> {
+        self.0.lock().expect("not poisoned").push(format!("{} {}", request.method, request.url));
+        if request.url.ends_with("/gone") {
+            return Err("404 Not Found".into());
+        }
+        let headers = [("content-type".to_owned(), "text/plain".to_owned())].into();
+        Ok(HttpAnswer { headers, body: format!(" {} ", request.url) })
+    }
+}
+
+const DATA: &str = r#"
+data "http" "a" { url = "http://one" }
+data "http" "b" {
+  url    = "http://two"
+  method = "head"
+}
+data "http" "unused" { url = "http://three" }
+data "amazon-ami" "ami" { most_recent = true }
+locals {
+  body = trimspace(data.http.a.body)
+  type = data.http.a.request_headers["content-type"]
+  ami  = data.amazon-ami.ami.id
+}
+source "null" "a" { v = "${local.body} ${local.type}" }
+source "null" "b" { v = data.http.b.body }
+source "null" "c" { v = local.ami }
+build { sources = ["null.a", "null.b", "null.c"] }
 "#;
-    let mut case = Case::hcl(template);
-    assert_eq!(case.errors(), ["data sources of the type `http` cannot be read by this version"]);
+
+#[test]
+fn data_sources_of_the_selected_builds_are_read() {
+    let mut case = Case::hcl(DATA);
+    let world = Arc::new(Echo(Default::default()));
+    case.request.fetch = Some(world.clone());
+    case.request.only = vec!["null.a".into()];
+    let plan = case.sound().plan.expect("is sound");
+    assert_eq!(text(&entry(&plan.builds[0].source, "v")), "http://one text/plain");
     case.request.only = vec!["null.b".into()];
     assert_eq!(case.names(), ["null.b"]);
+    assert_eq!(*world.0.lock().expect("not poisoned"), ["GET http://one", "HEAD http://two"]);
+    case.request.only = vec!["null.c".into()];
+    assert_eq!(case.errors(), ["the data source `amazon-ami` is not built in"]);
+}
+
+#[test]
+fn without_a_world_data_is_unknown() {
+    let case = Case::hcl(DATA);
+    let loaded = case.sound();
+    let warnings: Vec<&str> = loaded.diagnostics.0.iter().map(|d| d.summary.as_str()).collect();
+    assert_eq!(warnings, ["the data source `amazon-ami` is not built in: its values are unknown"]);
+    assert!(loaded.plan.expect("is sound").builds.iter().all(|build| entry(&build.source, "v").has_unknown()));
+}
+
+#[test]
+fn an_unknown_for_each_makes_no_blocks_yet() {
+    let case = Case::hcl(
+        r#"
+data "http" "list" { url = "http://list" }
+locals { names = split(",", data.http.list.body) }
+source "null" "a" {
+  dynamic "disk" {
+    for_each = local.names
+    content { name = disk.value }
+  }
+}
+build {
+  sources = ["null.a"]
+  dynamic "provisioner" {
+    for_each = local.names
+    labels   = [provisioner.value]
+    content {}
+  }
+}
+"#,
+    );
+    let plan = case.sound().plan.expect("is sound");
+    assert!(plan.builds[0].provisioners.is_empty());
+    assert!(entry(&plan.builds[0].source, "disk").has_unknown());
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told_with_its_place() {
+    let mut case = Case::hcl(&DATA.replace("//one", "//one/gone"));
+    case.request.fetch = Some(Arc::new(Echo(Default::default())));
+    case.request.only = vec!["null.a".into()];
+    let shown = case.shown();
+    assert!(shown.contains("GET http://one/gone failed: 404 Not Found") && shown.contains("a.pkr.hcl:2:"), "{shown}");
+}
+
+#[test]
+fn an_iterator_hides_a_name_of_the_top_level() {
+    let case = Case::hcl(
+        r#"
+source "null" "base" {}
+build {
+  dynamic "source" {
+    for_each = { x = "1", y = "2" }
+    labels   = ["source.null.base"]
+    content {
+      name = source.key
+      v    = source.value
+    }
+  }
+  provisioner "shell" { inline = [source.name] }
+}
+"#,
+    );
+    assert_eq!(case.names(), ["null.x", "null.y"]);
+    let plan = case.sound().plan.expect("is sound");
+    assert_eq!(text(&entry(&plan.builds[1].source, "v")), "2");
+    let inline = plan.builds[1].provisioners[0].config.validate().expect("evaluates");
+    assert_eq!(text(&entry(&inline, "inline").as_items().expect("a list")[0]), "y");
 }
 
 const STEPS: &str = r#"

@@ -49,7 +49,8 @@ impl IsoOptions {
         let missing = |location: &Result<Location, _>| matches!(location, Ok(Location::Local(path)) if !path.is_file());
         if !locations.is_empty() && locations.iter().all(missing) {
             let finding = Diagnostic::error(format!("there is no file `{}`", urls.join("`, `")));
-            report(option, finding.hint(format!("relative paths begin at {}", base.display())));
+            let finding = finding.hint(format!("relative paths begin at {}", base.display()));
+            report(option, finding.only_to_build());
         }
         let remote = locations.iter().any(|location| matches!(location, Ok(Location::Remote(_))));
         if let Some(finding) = self.check_checksum(base, remote) {

@@ -264,6 +264,7 @@ impl Findings<'_> {
         if options.ssh_bastion_interactive {
             let refused =
                 Diagnostic::error("`ssh_bastion_interactive` is not supported: nobody is asked during a build")
+                    .only_to_build()
                     .hint("`ssh_bastion_password` also answers keyboard-interactive prompts");
             self.push("ssh_bastion_interactive", refused);
         }

@@ -96,16 +96,17 @@ impl Parser<'_> {
             match token.kind {
                 TokenKind::Text => {
                     self.position += 1;
-                    let raw = self.text(token);
                     match self.literal(token, quoted) {
                         Ok(text) => {
                             let text = if strip { text.trim_start().to_owned() } else { text };
+                            // A line break that `~` took begins no line: `<<-` leaves what follows as it is.
+                            let begins_next = text.ends_with('\n');
                             pieces.push(Piece::Text { text, starts_line: line_begins });
+                            line_begins = begins_next;
                         }
                         Err(Failed) => ok = false,
                     }
                     strip = false;
-                    line_begins = raw.ends_with('\n');
                 }
                 TokenKind::Interpolation | TokenKind::Directive => {
                     self.position += 1;
