@@ -1,10 +1,13 @@
 //! The JSON Schema takes what decoding takes and refuses what it refuses.
 #![allow(clippy::unwrap_used)] // a test may panic
 
+mod shapes;
+
 use bakehouse::reference::{Component, Role, components, schema};
-use bakehouse_api::{Field, Shape};
+use bakehouse_api::Field;
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Map, Value, json};
+use shapes::{right, wrong};
 
 struct Validator {
     schemas: Schemas,
@@ -165,27 +168,6 @@ fn with(component: &Component, field: &Field, value: Value) -> Value {
     let mut options: Map<String, Value> = needed.map(|field| (field.name.to_owned(), right(&field.shape))).collect();
     options.insert(field.name.to_owned(), value);
     options.into()
-}
-
-fn right(shape: &Shape) -> Value {
-    match shape {
-        Shape::Text | Shape::Path | Shape::Secret => "text".into(),
-        Shape::Bool => "true".into(),
-        Shape::Integer { max, .. } => i64::try_from(*max).map_or(1.into(), Value::from),
-        Shape::Form { name, .. } => name.split('"').nth(1).unwrap_or_else(|| panic!("{name} has no example")).into(),
-        Shape::Choice(words) => words[0].into(),
-        Shape::List(inner) => json!([right(inner)]),
-        Shape::Map(inner) => json!({ "key": right(inner) }),
-        Shape::Block { fields, .. } => fields.iter().map(|f| (f.name.to_owned(), right(&f.shape))).collect(),
-    }
-}
-
-fn wrong(shape: &Shape) -> Value {
-    match shape {
-        Shape::Map(_) | Shape::Block { .. } => json!(["text"]),
-        Shape::List(inner) if matches!(**inner, Shape::Block { .. }) => json!(1),
-        _ => json!({ "key": "text" }),
-    }
 }
 
 #[test]
