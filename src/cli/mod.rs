@@ -5,6 +5,7 @@ mod argv;
 mod build;
 mod environment;
 mod explain;
+mod fix;
 mod fmt;
 mod gc;
 mod http;
@@ -62,6 +63,8 @@ enum Command {
     Explain(explain::Args),
     /// Print a JSON Schema of templates or of one component.
     Schema(schema::Args),
+    /// Rewrite a legacy JSON template with the spellings of today.
+    Fix(fix::Args),
     /// Lay out the files of a template.
     Fmt(fmt::Args),
     /// Remove what builds that were killed have left.
@@ -106,11 +109,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         _ if cli.version => version::run(cli.machine_readable),
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
-        Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
         Some(Command::Init(args)) => init::run(&args),
         Some(Command::Plugins(command)) => plugins::run(&command),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Schema(args)) => schema::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
+        Some(Command::Fix(args)) => fix::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),

@@ -28,6 +28,12 @@ impl Redactor {
         }
     }
 
+    /// The text without its secrets; none where there are none in it.
+    pub fn text(&mut self, text: &str) -> Option<String> {
+        self.refresh();
+        mask(self.matcher.as_ref()?, text)
+    }
+
     fn refresh(&mut self) {
         if self.secrets.len() == self.known {
             return;

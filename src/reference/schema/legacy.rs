@@ -18,7 +18,7 @@ pub fn definitions(components: &[Component]) -> Map<String, Value> {
 }
 
 fn root() -> Value {
-    let list = |name: &str| json!({ "type": "array", "items": reference(name) });
+    let list = |name: &str| json!({ "type": ["array", "null"], "items": reference(name) });
     let post_processor = json!({ "anyOf": [
         { "type": "string", "description": "The type of a post-processor without options." },
         reference("legacy.post-processor"),
@@ -28,22 +28,22 @@ fn root() -> Value {
         "type": "object",
         "required": ["builders"],
         "properties": {
-            "description": { "type": "string" },
-            "min_packer_version": { "type": "string", "pattern": r"^v?\d+(\.\d+){0,2}([-+].*)?$" },
+            "description": { "type": ["string", "null"] },
+            "min_packer_version": { "type": ["string", "null"], "pattern": r"^(v?\d+(\.\d+){0,2}([-+].*)?)?$" },
             "variables": {
-                "type": "object",
+                "type": ["object", "null"],
                 "description": "Variables and their defaults; null makes one required.",
-                "additionalProperties": { "type": ["string", "number", "boolean", "null"] },
+                "additionalProperties": { "type": ["string", "null"] },
             },
             "sensitive-variables": {
-                "type": "array",
+                "type": ["array", "null"],
                 "description": "Variables whose values are not shown.",
                 "items": { "type": "string" },
             },
             "builders": { "type": "array", "minItems": 1, "items": reference("legacy.builder") },
             "provisioners": list("legacy.provisioner"),
-            "error-cleanup-provisioner": reference("legacy.provisioner"),
-            "post-processors": { "type": "array", "items": { "anyOf": [post_processor, chain] } },
+            "error-cleanup-provisioner": { "anyOf": [reference("legacy.provisioner"), { "type": "null" }] },
+            "post-processors": { "type": ["array", "null"], "items": { "anyOf": [post_processor, chain] } },
             "push": { "deprecated": true, "description": "It has no effect." },
         },
         "patternProperties": { "^_": { "description": "A comment." } },
@@ -76,7 +76,8 @@ fn typed(component: &Component) -> Value {
     match component.role {
         Role::Builder => {
             let doc = "What the build is called. Unset: the type.";
-            around.insert("name".into(), json!({ "type": "string", "description": doc }));
+            around
+                .insert("name".into(), json!({ "type": ["string", "number", "boolean", "null"], "description": doc }));
         }
         Role::Provisioner => {
             let doc = "Options that are different in some builds, by the builder's name.";

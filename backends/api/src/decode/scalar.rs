@@ -10,6 +10,9 @@ use super::{Ctx, Decode, mismatch, wrong};
 use crate::value::Data;
 use crate::{Diagnostic, Node, Number, Secret, Shape, Span, Template, Value};
 
+/// What the engine shows for a field where there are none.
+const NO_VALUE: &str = "<no value>";
+
 /// A string, number or bool as text.
 pub fn scalar_text(value: &Value) -> Option<String> {
     match &value.data {
@@ -48,7 +51,13 @@ pub(super) fn render(raw: String, span: Span, cx: &mut Ctx<'_>) -> Option<String
         return Some(raw);
     }
     match cx.engine.render(&raw, &BTreeMap::new()) {
-        Ok(rendered) => Some(rendered),
+        Ok(rendered) => {
+            if rendered.contains(NO_VALUE) && !raw.contains(NO_VALUE) {
+                let text = format!("`{raw}` asks for a field, and there are none here: it becomes `{rendered}`");
+                cx.diagnostics.push(Diagnostic::warning(text).at(span));
+            }
+            Some(rendered)
+        }
         Err(reason) => {
             cx.error(span, format!("cannot render `{raw}`: {reason}"));
             None
