@@ -8,7 +8,7 @@ program  := $(target)/release/bakehouse
 # Tests that boot guests stand behind this feature.
 vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests
 
-.PHONY: image box test test-fast lint bench clean need-image need-box need-test need-bench build
+.PHONY: image box test test-fast lint bench fuzz clean need-image need-box need-test need-bench need-fuzz build
 
 # A bootable Debian disk with a small web service, baked and then booted once.
 image: need-image build
@@ -42,9 +42,18 @@ bench: need-bench build
 	BENCH_OURS=$(abspath $(program)) BENCH_PACKER=/usr/bin/packer BENCH_BASE=$$(templates/debian/base.sh) \
 	  cargo bench --quiet --bench compare -- $(only)
 
+# Each target for FUZZ_SECONDS, from its seeds and what earlier runs found: make fuzz only=hcl FUZZ_SECONDS=600
+FUZZ_SECONDS ?= 60
+fuzz: need-fuzz
+	for target in $(or $(only),hcl json interpolate boot_command fmt); do \
+	  mkdir -p fuzz/corpus/$$target && \
+	  cargo fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 || exit; \
+	done
+
 clean:
 	cargo clean
 	rm -rf output
 
-need-image need-box need-test need-bench: need-%:
+need-image need-box need-test need-bench need-fuzz: need-%:
 	scripts/need $*

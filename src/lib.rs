@@ -6,6 +6,7 @@ pub mod cli;
 pub mod engine;
 pub mod post;
 pub mod provision;
+pub mod reference;
 pub mod registry;
 pub mod report;
 pub mod script;

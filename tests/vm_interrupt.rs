@@ -22,6 +22,7 @@ source "qemu" "tiny" {{
   memory           = 256
   headless         = true
   disk_compression = true
+  disk_compression_type = "zlib" # the slow one: the capture must not be over before the signal comes
   output_directory = "out"
   ssh_username     = "tiny"
   boot_wait        = "1s"

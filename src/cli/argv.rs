@@ -92,6 +92,7 @@ mod tests {
             ("build -frce x", "build --frce x"),
             ("build build", "build build"),
             ("box catalog -name a/b -force x.box", "box catalog --name=a/b --force x.box"),
+            ("plugins required -only a x", "plugins required --only=a x"),
             ("build -var", "build --var"),
         ];
         for (written, meant) in cases {

@@ -5,13 +5,17 @@ mod argv;
 mod boxes;
 mod build;
 mod environment;
+mod explain;
 mod fix;
 mod fmt;
 mod gc;
 mod http;
+mod init;
 mod inspect;
+mod plugins;
 mod printable;
 mod runtime;
+mod schema;
 mod template;
 mod validate;
 mod version;
@@ -51,6 +55,15 @@ enum Command {
     Validate(validate::Args),
     /// Show the variables, sources and builds of a template.
     Inspect(inspect::Args),
+    /// Check that all plugins a template requires are built in. Nothing is installed.
+    Init(init::Args),
+    /// List the built-in components, or what a template requires.
+    #[command(subcommand)]
+    Plugins(plugins::Command),
+    /// Explain a component or one of its options.
+    Explain(explain::Args),
+    /// Print a JSON Schema of templates or of one component.
+    Schema(schema::Args),
     /// Rewrite a legacy JSON template with the spellings of today.
     Fix(fix::Args),
     /// Lay out the files of a template.
@@ -99,6 +112,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         _ if cli.version => version::run(cli.machine_readable),
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
+        Some(Command::Init(args)) => init::run(&args),
+        Some(Command::Plugins(command)) => plugins::run(&command),
+        Some(Command::Explain(args)) => explain::run(&args),
+        Some(Command::Schema(args)) => schema::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
         Some(Command::Fix(args)) => fix::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),

@@ -280,7 +280,8 @@ mod tests {
     #[test]
     fn a_foreign_kind_is_one_warning_when_it_is_only_checked() {
         let builds = || vec![build("vmware-iso", &[], vec![step("says", &[]), step("says", &[])])];
-        let plugins = vec![plan::Plugin { name: "says".into(), source: Some("example.org/x/says".into()) }];
+        let plugins =
+            vec![plan::Plugin { name: "says".into(), source: Some("example.org/x/says".into()), version: None }];
         let plan = Plan { builds: builds().into_iter().chain(builds()).collect(), plugins };
         let (prepared, found) = prepare(plan, &kinds(), Purpose::Check);
         let found: Vec<_> = found.0.into_iter().map(|finding| (finding.severity, finding.summary)).collect();

@@ -30,7 +30,7 @@ choices! {
 options! {
     /// Writes checksums of the artifact's files.
     pub struct ChecksumOptions {
-        /// Which kinds.
+        /// Which kinds of checksums to write.
         checksum_types: Vec<Algorithm> = vec![Algorithm::Md5],
         /// The file that lines are appended to. Fields: `.BuildName`, `.BuilderType`,
         /// `.ChecksumType`. Default: `packer_{{.BuildName}}_{{.BuilderType}}_{{.ChecksumType}}.checksum`.

@@ -19,13 +19,13 @@ const LOCK_POLL: Duration = Duration::from_millis(100);
 options! {
     /// Lists the artifacts of all builds in a JSON file.
     pub struct ManifestOptions {
-        /// The file. Runs append to it; with `-force` each run starts it anew.
+        /// The JSON file. Runs append to it; with `-force` each run starts it anew.
         output: PathBuf = "packer-manifest.json".into(),
-        /// File names without their folders.
+        /// List file names without their folders.
         strip_path: bool = false,
-        /// No time of the build, so that equal builds give equal files.
+        /// List no time of the build, so that equal builds give equal files.
         strip_time: bool = false,
-        /// Whatever else is to be found in the entry.
+        /// Whatever else the entry of the build is to hold.
         custom_data: BTreeMap<String, String>,
     }
 }

@@ -7,9 +7,9 @@ use super::{Provisioner, Row};
 options! {
     /// Pauses the build so that the guest can be looked at.
     pub struct BreakpointOptions {
-        /// Shown while it waits.
+        /// Shown while the build pauses.
         note: String = String::new(),
-        /// Passes over it.
+        /// Passes over the breakpoint.
         disable: bool = false,
     }
 }

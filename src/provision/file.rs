@@ -35,10 +35,11 @@ options! {
         /// A file or directory. Of a directory with a slash at its end only the contents are
         /// copied, without one the directory itself, as with rsync.
         source: Option<String>,
-        /// Several of them.
+        /// Several sources, copied in this order.
         sources: Vec<String>,
         /// Where it goes. With a slash at its end it is a directory, and files keep their names.
         destination: String,
+        /// `upload` into the guest, or `download` out of it.
         direction: Direction = Direction::Upload,
         /// The source is made by an earlier step: it need not exist yet when the template is validated.
         generated: bool = false,

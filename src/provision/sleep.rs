@@ -9,7 +9,7 @@ use super::{Provisioner, Row};
 options! {
     /// Waits for a while.
     pub struct SleepOptions {
-        /// How long.
+        /// How long to wait.
         duration: Duration,
     }
 }

@@ -4,7 +4,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use bakehouse_api::{Event, EventKind, Secrets};
 
 const MASK: &str = "<sensitive>";
-/// Shorter secrets are only redacted as whole words: "a" must not mangle every line.
+/// Shorter secrets are only redacted as whole words: "ban" must not mangle every banana.
 const WORD_LENGTH: usize = 4;
 
 pub struct Redactor {
@@ -123,7 +123,12 @@ mod tests {
 
     #[test]
     fn short_secrets_hide_whole_words_only() {
-        assert_eq!(redacted(&["a"], "a banana, a"), "<sensitive> banana, <sensitive>");
+        assert_eq!(redacted(&["ban"], "a banana, a ban"), "a banana, a <sensitive>");
+    }
+
+    #[test]
+    fn what_is_too_short_to_be_a_secret_garbles_nothing() {
+        assert_eq!(redacted(&["1", "no"], "1 of no steps"), "1 of no steps");
     }
 
     #[test]

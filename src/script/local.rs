@@ -35,8 +35,8 @@ options! {
     pub struct LocalOptions {
         /// One command, as a shorter form of `inline`.
         command: Option<String>,
-        /// The program and its arguments. Fields: `.Vars`, `.Script` (alias `.Command`). A single
-        /// string is given to `sh -c`. Default: `["/bin/sh", "-c", "{{.Vars}} {{.Script}}"]`.
+        /// The program and its arguments. Fields: `.Vars`, `.Script` (alias `.Command`). One
+        /// string alone is given to `sh -c`. Default: `["/bin/sh", "-c", "{{.Vars}} {{.Script}}"]`.
         execute_command: Vec<Template>,
         /// Operating systems on which it runs; elsewhere it is passed over.
         only_on: Vec<System>,
@@ -248,7 +248,7 @@ mod tests {
         .await;
         ended.unwrap();
         assert_eq!(lines[1..], ["#!/bin/anything", "anything"]);
-        let single = ("execute_command", Value::from("echo {{.Vars}} | cut -c1-6; basename {{.Script}} | wc -l"));
+        let single = ("execute_command", list(&["echo {{.Vars}} | cut -c1-6; basename {{.Script}} | wc -l"]));
         let (ended, lines) = run(&[("command", "x".into()), single]).await;
         ended.unwrap();
         assert_eq!(lines[1..], ["PACKER", "1"]);

@@ -24,13 +24,13 @@ options! {
         script: Option<PathBuf>,
         /// Script files, run in this order.
         scripts: Vec<PathBuf>,
-        /// `NAME=value` for the scripts.
+        /// Variables for the scripts, each `NAME=value`.
         environment_vars: Vec<String>,
         /// Variables for the scripts as a map; they win over `environment_vars`.
         env: BTreeMap<String, String>,
         /// How a variable is written: `%s` stands for its name, then for its value.
         env_var_format: Option<String>,
-        /// Exit codes that are no failure.
+        /// Exit codes of the scripts that are no failure.
         valid_exit_codes: Vec<i32> = vec![0],
         /// The interpreter line of an `inline` script, without `#!`.
         inline_shebang: String = "/bin/sh -e".into(),

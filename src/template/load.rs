@@ -148,7 +148,7 @@ fn load_json(request: &LoadRequest) -> Loaded {
 }
 
 /// HCL2 by its name, or a folder; anything else is legacy JSON.
-fn config_type(request: &LoadRequest) -> ConfigType {
+pub fn config_type(request: &LoadRequest) -> ConfigType {
     let name = request.path.to_string_lossy();
     let hcl = name.ends_with(".pkr.hcl") || name.ends_with(".pkr.json") || request.cwd.join(&request.path).is_dir();
     request.config_type.unwrap_or(if hcl { ConfigType::Hcl2 } else { ConfigType::Json })

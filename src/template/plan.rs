@@ -20,6 +20,8 @@ pub struct Plugin {
     pub name: String,
     /// "github.com/hashicorp/amazon"
     pub source: Option<String>,
+    /// The constraint as it is written.
+    pub version: Option<String>,
 }
 
 impl Plugin {

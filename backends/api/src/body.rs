@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use crate::{Secrets, Span, SpanTree, Value};
 
-/// How an entry was written: `name = value` or `name { ... }`.
+/// How an entry was written: `name = value`, `name { ... }`, or `"name": value` in legacy JSON, whose
+/// values are typed more weakly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Attribute,
     Block,
+    Member,
 }
 
 /// A value with the places it was written at.

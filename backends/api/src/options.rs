@@ -3,30 +3,35 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
-use crate::{Body, Diagnostics, Reader, Span};
+use crate::{Body, Diagnostics, Reader, Shape, Span};
 
 /// One option, for the reference and for "did you mean".
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Field {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
-    pub ty: String,
-    /// As it is written in the struct.
-    pub default: Option<&'static str>,
+    pub shape: Shape,
+    /// As a template would write it.
+    pub default: Option<serde_json::Value>,
     pub required: bool,
     pub doc: String,
+    /// What the struct says of itself that the option was flattened from.
+    pub section: Option<&'static str>,
 }
 
 impl Field {
+    /// Decoding knows the option only to refuse it with a reason.
+    pub fn unsupported(&self) -> bool {
+        self.doc.starts_with("Not supported")
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 }
 
 /// What can be configured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Schema {
     pub kind: String,
     pub doc: String,
@@ -60,9 +65,12 @@ pub trait Options: Sized {
     }
 
     fn schema(kind: &str) -> Schema {
-        Schema { kind: kind.into(), doc: Self::doc().into(), fields: Self::fields() }
+        Schema { kind: kind.into(), doc: one_line(Self::doc()), fields: Self::fields() }
     }
 }
+
+#[doc(hidden)]
+pub use serde_json::Value as Json;
 
 /// Where each option of a struct was written.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +103,8 @@ impl Spans {
 /// ```
 ///
 /// `Option`, `Vec` and map options may be absent, others need a default or are required. A second
-/// brace after the word `flatten` holds structs whose options stand in the same block. Every struct has
+/// brace after the word `flatten` holds structs whose options stand in the same block. The doc of an option
+/// that is only known to be refused begins with "Not supported". Every struct has
 /// `spans`: `options.spans.at("note")`. The struct can be nested in another one as a block.
 #[macro_export]
 macro_rules! options {
@@ -126,14 +135,16 @@ macro_rules! options {
                     $crate::Field {
                         name: $crate::option_name!($field),
                         aliases: &[$($alias),*],
-                        ty: <$ty as $crate::Decode>::type_name(),
-                        default: $crate::option_default_text!($($default)?),
-                        required: $crate::option_default_text!($($default)?).is_none()
+                        shape: <$ty as $crate::Decode>::shape(),
+                        default: $crate::option_default!($ty; $($default)?)
+                            .map(|make| $crate::Decode::to_json(&make())),
+                        required: $crate::option_default!($ty; $($default)?).is_none()
                             && <$ty as $crate::Decode>::absent().is_none(),
-                        doc: concat!("", $($fdoc, "\n"),*).trim().to_owned(),
+                        doc: $crate::options::one_line(concat!("", $($fdoc, "\n"),*)),
+                        section: None,
                     },
                 )*];
-                $( $( fields.extend(<$flat_ty as $crate::Options>::fields()); )* )?
+                $( $( fields.extend($crate::options::section::<$flat_ty>()); )* )?
                 fields
             }
 
@@ -151,8 +162,15 @@ macro_rules! options {
         }
 
         impl $crate::Decode for $name {
-            fn type_name() -> String {
-                "block".into()
+            fn shape() -> $crate::Shape {
+                let (doc, fields) = (<Self as $crate::Options>::doc(), <Self as $crate::Options>::fields());
+                $crate::Shape::Block { doc, fields }
+            }
+
+            fn to_json(&self) -> $crate::options::Json {
+                let fields: Vec<(&str, $crate::options::Json)> =
+                    vec![$( ($crate::option_name!($field), $crate::Decode::to_json(&self.$field)), )*];
+                fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
             }
 
             fn decode(node: &$crate::Node, cx: &mut $crate::decode::Ctx<'_>) -> Option<Self> {
@@ -194,12 +212,16 @@ macro_rules! choices {
         }
 
         impl $crate::Decode for $name {
-            fn type_name() -> String {
-                Self::WORDS.join(" | ")
+            fn shape() -> $crate::Shape {
+                $crate::Shape::Choice(Self::WORDS)
+            }
+
+            fn to_json(&self) -> $crate::options::Json {
+                self.as_str().into()
             }
 
             fn decode(node: &$crate::Node, cx: &mut $crate::decode::Ctx<'_>) -> Option<Self> {
-                let word = <String as $crate::Decode>::decode(node, cx)?;
+                let word = $crate::decode::word(node, cx)?;
                 match word.as_str() {
                     $( $word => Some(Self::$variant), )*
                     _ => {
@@ -217,6 +239,16 @@ macro_rules! choices {
             }
         }
     };
+}
+
+#[doc(hidden)]
+pub fn section<T: Options>() -> impl Iterator<Item = Field> {
+    T::fields().into_iter().map(|field| Field { section: field.section.or(Some(T::doc())), ..field })
+}
+
+#[doc(hidden)]
+pub fn one_line(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The option's name: `r#type` is written `type`.
@@ -241,21 +273,10 @@ pub const fn plain(name: &'static str) -> &'static str {
 #[macro_export]
 macro_rules! option_default {
     ($ty:ty;) => {
-        None
+        None::<fn() -> $ty>
     };
     ($ty:ty; $default:expr) => {
         Some((|| $default) as fn() -> $ty)
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! option_default_text {
-    () => {
-        None::<&'static str>
-    };
-    ($default:expr) => {
-        Some(stringify!($default))
     };
 }
 
@@ -319,12 +340,13 @@ mod tests {
 
     #[test]
     fn values_are_typed_weakly_and_defaults_filled_in() {
+        let tags = Value::tuple(vec![Value::from(1), Value::from(true)]);
         let (options, diagnostics) =
-            decode(&[("kind", Value::from(3)), ("tags", Value::from("one")), ("headless", Value::from("true"))]);
+            decode(&[("kind", Value::from(3)), ("tags", tags), ("headless", Value::from("true"))]);
         assert_eq!(diagnostics, Diagnostics::default());
         let options = options.expect("decodes");
         assert_eq!(options.r#type.as_deref(), Some("3"));
-        assert_eq!(options.tags, ["one"]);
+        assert_eq!(options.tags, ["1", "true"]);
         assert!(options.headless);
         assert_eq!(options.timeout, Duration::from_secs(300));
     }
@@ -374,6 +396,7 @@ mod tests {
         assert_eq!(fields[1].name, "type");
         assert_eq!(fields[1].aliases, ["kind"]);
         assert_eq!(fields[0].doc, "How long.");
+        assert_eq!(fields[0].default, Some("5m".into()));
         assert!(DiskOptions::fields()[0].required && !fields[2].required);
     }
 }

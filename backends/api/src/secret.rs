@@ -3,6 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
+use crate::Value;
+use crate::value::Data;
+
+/// Shorter texts are not redacted: they tell nothing, and to hide every `1` and `no` would garble the output.
+const SHORTEST: usize = 3;
+
 /// A string that must never be shown. `Debug` and `Display` print `<sensitive>`.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(String);
@@ -39,7 +45,7 @@ impl Secrets {
     pub fn add(&self, text: &str) {
         for part in std::iter::once(text).chain(text.lines()) {
             let part = part.trim();
-            if part.is_empty() {
+            if part.chars().count() < SHORTEST {
                 continue;
             }
             let mut known = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -47,6 +53,23 @@ impl Secrets {
                 known.push(Secret::new(part));
             }
         }
+    }
+
+    /// Marks every sensitive text and number in a value. A bool has nothing to hide.
+    pub fn add_sensitive(&self, value: &Value) {
+        self.add_value(value, false);
+    }
+
+    fn add_value(&self, value: &Value, outer: bool) {
+        let sensitive = outer || value.sensitive;
+        match &value.data {
+            Data::String(text) if sensitive => self.add(text),
+            Data::Number(number) if sensitive => self.add(&number.to_string()),
+            _ => {}
+        }
+        let items = value.as_items().into_iter().flatten();
+        let fields = value.as_fields().into_iter().flat_map(|fields| fields.values());
+        items.chain(fields).for_each(|inner| self.add_value(inner, sensitive));
     }
 
     /// How many are known; a redactor rebuilds itself when this grows.

@@ -17,9 +17,9 @@ use sha2::{Digest, Sha256};
 options! {
     /// Writes a file.
     pub struct FileOptions {
-        /// Its content.
+        /// The content of the file.
         content: Option<String>,
-        /// A file to copy, instead of `content`.
+        /// Path of a file to copy, instead of `content`.
         source: Option<PathBuf>,
         /// Where the artifact is written, over what may be there. Missing folders are made.
         target: PathBuf,

@@ -17,23 +17,23 @@ options! {
     pub struct CommOptions {
         /// `ssh`, or `none` for a machine that no provisioner touches. `winrm` is not supported.
         communicator: CommKind = CommKind::Ssh,
-        /// Not supported.
+        /// Not supported: there is no winrm communicator.
         winrm_username: Option<String>,
-        /// Not supported.
+        /// Not supported: there is no winrm communicator.
         winrm_password: Option<bakehouse_api::Secret>,
-        /// Not supported.
+        /// Not supported: there is no winrm communicator.
         winrm_host: Option<String>,
-        /// Not supported.
+        /// Not supported: there is no winrm communicator.
         winrm_port: Option<String>,
-        /// Not supported.
+        /// Not supported: there is no winrm communicator.
         winrm_timeout: Option<String>,
-        /// Not supported.
+        /// Not supported: there is no winrm communicator.
         winrm_no_proxy: Option<String>,
-        /// Not supported.
+        /// Not supported: there is no winrm communicator.
         winrm_use_ssl: Option<String>,
-        /// Not supported.
+        /// Not supported: there is no winrm communicator.
         winrm_insecure: Option<String>,
-        /// Not supported.
+        /// Not supported: there is no winrm communicator.
         winrm_use_ntlm: Option<String>,
     }
     flatten { ssh: SshOptions }

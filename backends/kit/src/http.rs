@@ -24,17 +24,17 @@ const GRACE: Duration = Duration::from_secs(2);
 options! {
     /// A web server on this machine for the guest.
     pub struct HttpOptions {
-        /// Directory to serve.
+        /// Directory that the web server serves to the guest.
         http_directory: Option<PathBuf>,
         /// Files to serve by their path, instead of a directory.
         http_content: BTreeMap<String, String>,
-        /// First port to try.
+        /// First port that the web server tries.
         http_port_min: u16 = 8000,
-        /// Last port to try.
+        /// Last port that the web server tries.
         http_port_max: u16 = 9000,
-        /// Address to listen on.
+        /// Address that the web server listens on.
         http_bind_address: String = "0.0.0.0".into(),
-        /// Network interface to listen on, instead of an address.
+        /// Network interface that the web server listens on, instead of an address.
         http_interface: Option<String>,
     }
 }

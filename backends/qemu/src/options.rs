@@ -53,11 +53,11 @@ choices! {
 options! {
     /// Arguments that go to `qemu-img` before ours.
     pub struct ImgArgs {
-        /// For `qemu-img create`.
+        /// More arguments for `qemu-img create`.
         create: Vec<String>,
-        /// For `qemu-img resize`.
+        /// More arguments for `qemu-img resize`.
         resize: Vec<String>,
-        /// For `qemu-img convert`.
+        /// More arguments for `qemu-img convert`.
         convert: Vec<String>,
     }
 }
@@ -73,15 +73,15 @@ options! {
         machine_type: String = "pc".into(),
         /// The processor the guest sees. Unset: `host` under KVM and `max` under TCG.
         cpu_model: Option<String>,
-        /// Virtual processors.
+        /// How many virtual processors the guest has.
         cpus: u32 = 1,
         /// Processor sockets; sockets, cores and threads must multiply to `cpus`, or `cpus` is left out.
         sockets: Option<u32>,
-        /// Cores of a socket.
+        /// Cores of a processor socket.
         cores: Option<u32>,
-        /// Threads of a core.
+        /// Threads of a processor core.
         threads: Option<u32>,
-        /// Memory in MiB.
+        /// Memory of the guest in MiB.
         memory: u32 = 512,
         /// The program that is the machine, by name or path.
         qemu_binary: String = "qemu-system-x86_64".into(),
@@ -89,12 +89,12 @@ options! {
         /// switch: a `-drive` loses the disks, a `-device` the network card. `qemuargs_extra` drops nothing.
         /// Fields: `HTTPIP`, `HTTPPort`, `Name`, `OutputDir`, `SSHHostPort`.
         qemuargs: Vec<Vec<Template>>,
-        /// Like `qemuargs`, added to the defaults.
+        /// Like `qemuargs`, but added to the defaults.
         qemuargs_extra: Vec<Vec<Template>>,
 
         /// Size of the main disk; a bare number counts MiB. With `disk_image` the image grows to it.
         disk_size: Size = Size::mib(40960),
-        /// Sizes of further empty disks.
+        /// Sizes of further, empty disks; a bare number counts MiB.
         disk_additional_size: Vec<Size>,
         /// Format of the artifact's disks.
         format: Format = Format::Qcow2,
@@ -115,13 +115,13 @@ options! {
         disk_interface: Interface = Interface::Virtio,
         /// How this machine caches the disks while the guest runs.
         disk_cache: Cache = Cache::Writeback,
-        /// What a discard of the guest does.
+        /// What a discard of the guest does: `unmap` gives the space in the image free.
         disk_discard: Discard = Discard::Ignore,
-        /// Whether written zeroes become holes.
+        /// Whether zeroes that the guest writes become holes in the image.
         disk_detect_zeroes: DetectZeroes = DetectZeroes::Off,
         /// What CD drives are attached to. Unset: `ide` on a PC, else `virtio-scsi`.
         cdrom_interface: Option<Interface>,
-        /// Arguments for `qemu-img`.
+        /// More arguments for `qemu-img`.
         qemu_img_args: Option<ImgArgs>,
 
         /// The network card's model.
@@ -130,12 +130,12 @@ options! {
         net_bridge: Option<String>,
         /// First port of this machine that may lead to the guest's communicator.
         host_port_min | "ssh_host_port_min": u16 = 2222,
-        /// Last such port.
+        /// Last port of this machine that may lead to the guest's communicator.
         host_port_max | "ssh_host_port_max": u16 = 4444,
         /// Forward no port; the communicator connects to its own host and port.
         skip_nat_mapping | "ssh_skip_nat_mapping": bool = false,
 
-        /// Open no window.
+        /// Open no window on this machine.
         headless: bool = false,
         /// QEMU's `-display`. Unset: `gtk` where there is a display.
         display: Option<String>,
@@ -143,7 +143,7 @@ options! {
         use_default_display: bool = false,
         /// The graphics card: `std`, `virtio`, `qxl`, `cirrus`, `none`.
         vga: Option<String>,
-        /// Where VNC listens.
+        /// Address that VNC listens on.
         vnc_bind_address: String = "127.0.0.1".into(),
         /// First port for VNC.
         vnc_port_min: u16 = 5900,
@@ -151,18 +151,18 @@ options! {
         vnc_port_max: u16 = 6000,
         /// Ask VNC viewers for a password.
         vnc_use_password: bool = false,
-        /// That password. Unset: a random one.
+        /// The password for VNC viewers. Unset: a random one, if `vnc_use_password` asks for any.
         vnc_password: Option<Secret>,
         /// Offer no VNC.
         disable_vnc: bool = false,
         /// Offer QEMU's monitor on a socket of your own.
         qmp_enable: bool = false,
-        /// That socket. Unset: `VM_NAME.monitor` in the output directory.
+        /// Path of the socket that `qmp_enable` asks for. Unset: `VM_NAME.monitor` in the output directory.
         qmp_socket_path: Option<PathBuf>,
 
         /// A firmware image for `-bios`, or for a flash device with `use_pflash`.
         firmware: Option<PathBuf>,
-        /// Load `firmware` into a flash device.
+        /// Load `firmware` into a flash device instead of by `-bios`.
         use_pflash: bool = false,
         /// Boot by UEFI, with the firmware that this machine's firmware descriptors name.
         efi_boot: bool = false,
@@ -176,9 +176,9 @@ options! {
         efi_drop_efivars: bool = false,
         /// Give the machine a TPM (swtpm).
         vtpm: bool = false,
-        /// TPM 1.2 instead of 2.0.
+        /// The TPM speaks version 1.2 instead of 2.0.
         use_tpm1: bool = false,
-        /// QEMU's TPM device.
+        /// The model of the TPM: `tpm-tis`, `tpm-crb`, ...
         tpm_device_type: String = "tpm-tis".into(),
         /// Keep the TPM's state beside the disk.
         vtpm_keep_state: bool = false,

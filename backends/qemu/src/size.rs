@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bakehouse_api::decode::{Ctx, scalar_text};
-use bakehouse_api::{Decode, Diagnostic, Node};
+use bakehouse_api::{Decode, Diagnostic, Node, Shape};
 
 const MIB: u64 = 1 << 20;
 
@@ -48,8 +48,13 @@ impl fmt::Display for Size {
 }
 
 impl Decode for Size {
-    fn type_name() -> String {
-        "size, like \"40960M\" or \"10G\"".into()
+    fn shape() -> Shape {
+        let pattern = r"^\s*\d+\s*([KkMmGgTtPpEe]?([Ii]?[Bb])?|[Bb])\s*$";
+        Shape::Form { name: "size, like \"40960M\" or \"10G\"", pattern }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        format!("{}M", self.0 / MIB).into()
     }
 
     fn decode(node: &Node, cx: &mut Ctx<'_>) -> Option<Self> {

@@ -208,7 +208,7 @@ fn usages(session: &mut Session<'_>, attribute: &Attribute, scope: &Scope) -> Ve
 
 /// "source.qemu.debian" and "qemu.debian" name the same: of three parts and more, the second and the
 /// third count.
-fn bare(id: &str) -> String {
+pub fn bare(id: &str) -> String {
     match id.split('.').collect::<Vec<_>>().as_slice() {
         [_, kind, name, ..] => format!("{kind}.{name}"),
         _ => id.to_owned(),

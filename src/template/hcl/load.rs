@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bakehouse_api::{Diagnostic, Diagnostics, FileId, Secrets, SourceMap, Span, Type, Value};
+use bakehouse_api::{Diagnostic, Diagnostics, FileId, SourceMap, Span, Type, Value};
 
 use super::config::{Blocks, Config};
 use super::{builds, files, locals, required, validation, variables};
@@ -89,20 +89,8 @@ impl<'a> Session<'a> {
     }
 
     pub fn remember(&self, value: &Value) {
-        remember(value, false, &self.request.secrets);
+        self.request.secrets.add_sensitive(value);
     }
-}
-
-/// Marks every sensitive text in a value.
-pub fn remember(value: &Value, outer: bool, secrets: &Secrets) {
-    let sensitive = outer || value.sensitive;
-    // Only texts: to hide every `true` or `1` would garble the output and hide nothing.
-    if let (true, Some(text)) = (sensitive, value.as_str()) {
-        secrets.add(text);
-    }
-    let items = value.as_items().into_iter().flatten();
-    let fields = value.as_fields().into_iter().flat_map(|fields| fields.values());
-    items.chain(fields).for_each(|inner| remember(inner, sensitive, secrets));
 }
 
 pub fn load(request: &LoadRequest) -> Loaded {

@@ -11,6 +11,7 @@ pub mod load;
 mod locals;
 pub mod parser;
 mod required;
+pub mod requirements;
 mod select;
 mod steps;
 pub mod syntax;

@@ -51,7 +51,7 @@ fn plugin(session: &mut Session<'_>, attribute: &Attribute) -> Option<Plugin> {
     // A bare constraint, from before plugins had a source.
     if let Some(constraint) = value.as_str() {
         check_constraint(session, constraint, span);
-        return Some(Plugin { name, source: None });
+        return Some(Plugin { name, source: None, version: Some(constraint.to_owned()) });
     }
     let Some(fields) = value.as_fields() else {
         let error = Diagnostic::error("a required plugin is an object").at(span);
@@ -62,12 +62,15 @@ fn plugin(session: &mut Session<'_>, attribute: &Attribute) -> Option<Plugin> {
         ExprKind::Object(_) => span_tree(&attribute.value),
         _ => SpanTree::leaf(span),
     };
-    let mut source = None;
+    let (mut source, mut constraint) = (None, None);
     for (field, value) in fields {
         let at = written.field(field).span;
         match (field.as_str(), value.as_str()) {
             ("source", Some(text)) => source = Some(text.to_owned()),
-            ("version", Some(constraint)) => check_constraint(session, constraint, at),
+            ("version", Some(text)) => {
+                check_constraint(session, text, at);
+                constraint = Some(text.to_owned());
+            }
             ("source" | "version", None) => session.error(at, format!("`{field}` must be a string")),
             _ => session.diagnostics.push(
                 Diagnostic::error(format!("a required plugin has no `{field}`"))
@@ -76,7 +79,7 @@ fn plugin(session: &mut Session<'_>, attribute: &Attribute) -> Option<Plugin> {
             ),
         }
     }
-    Some(Plugin { name, source })
+    Some(Plugin { name, source, version: constraint })
 }
 
 fn check_constraint(session: &mut Session<'_>, constraint: &str, span: bakehouse_api::Span) {

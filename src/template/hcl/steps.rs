@@ -11,7 +11,7 @@ use bakehouse_api::value::Data;
 use bakehouse_api::{Body, Diagnostic, Diagnostics, Entry, Facts, Form, Interpolate, Node, Secrets, Span, Type, Value};
 
 use super::builds::source_value;
-use super::load::{Session, remember};
+use super::load::Session;
 use super::syntax::Attribute;
 use crate::template::eval::{Evaluator, Expanded, Scope, span_tree};
 use crate::template::functions::CallCx;
@@ -239,7 +239,7 @@ fn body(
     if evaluator.diagnostics.has_errors() {
         return Err(evaluator.diagnostics);
     }
-    entries.iter().for_each(|entry| remember(&entry.node.value, false, &target.secrets));
+    entries.iter().for_each(|entry| target.secrets.add_sensitive(&entry.node.value));
     let label = block.labels.first().map_or("", |label| label.text.as_str());
     let name = match block.block.body.attribute("name") {
         Some(attribute) => evaluator.eval(&attribute.value, &scope).and_then(|name| name.as_str().map(str::to_owned)),

@@ -356,10 +356,11 @@ fn is_in(name: &str, names: &[&str]) -> bool {
 
 fn entries(item: &Item, wanted: impl Fn(&str) -> bool) -> Vec<Entry> {
     let all = item.entries().unwrap_or_default().iter().filter(|(name, ..)| wanted(name));
+    // Packer finds options whatever their case.
     all.map(|(name, name_span, item)| Entry {
-        name: name.clone(),
+        name: name.to_ascii_lowercase(),
         name_span: *name_span,
-        form: Form::Attribute,
+        form: Form::Member,
         node: item.node(),
     })
     .collect()

@@ -11,14 +11,14 @@ options! {
     pub struct IsoOptions {
         /// URL (`http`, `https`, `file`) or path of the image.
         iso_url: Option<String>,
-        /// Several of them, tried in order.
+        /// URLs or paths of the same image, tried in order.
         iso_urls: Vec<String>,
         /// `sha256:...` (or `md5`, `sha1`, `sha512`), the hexadecimal digits alone, `file:` with the
         /// URL or path of a file of checksums, or `none`.
         iso_checksum: Option<String>,
         /// Where to keep the image instead of the cache.
         iso_target_path: Option<PathBuf>,
-        /// Extension of the file in the cache.
+        /// Extension of the image in the cache.
         iso_target_extension: String = "iso".into(),
     }
 }

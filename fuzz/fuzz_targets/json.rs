@@ -1,0 +1,9 @@
+//! Legacy JSON templates: reading, variables and planning.
+#![no_main]
+
+use bakehouse::template::load::ConfigType;
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|text: &str| -> Corpus {
+    if bakehouse_fuzz::evaluate(text, ConfigType::Json) { Corpus::Keep } else { Corpus::Reject }
+});

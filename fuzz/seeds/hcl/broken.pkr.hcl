@@ -1,0 +1,5 @@
+locals {
+  a = "unterminated ${x
+  b = [1, 
+}
+build {
