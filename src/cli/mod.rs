@@ -3,13 +3,17 @@
 
 mod argv;
 mod build;
+mod completion;
+mod console;
 mod environment;
 mod fmt;
+mod functions;
 mod gc;
 mod http;
 mod inspect;
 mod printable;
 mod runtime;
+mod services;
 mod template;
 mod validate;
 mod version;
@@ -49,10 +53,16 @@ enum Command {
     Validate(validate::Args),
     /// Show the variables, sources and builds of a template.
     Inspect(inspect::Args),
+    /// Try out expressions: line by line, or all of standard input for the result of the last one.
+    Console(console::Args),
+    /// Say what the functions of the language do.
+    Functions(functions::Args),
     /// Lay out the files of a template.
     Fmt(fmt::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
+    /// Print a script that completes words in a shell.
+    Completion(completion::Args),
     /// Print the version.
     Version,
 }
@@ -94,6 +104,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
         Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
+        Some(Command::Console(args)) => console::run(args),
+        Some(Command::Functions(args)) => functions::run(&args),
+        Some(Command::Completion(args)) => completion::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
@@ -103,6 +116,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
 /// Writes a line to standard output. A reader that has gone away (`| head`) is no failure.
 fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Writes a text that has its own line breaks.
+fn put(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// A switch as Go's flags have them: `-color`, `-color=false`.

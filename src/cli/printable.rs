@@ -34,7 +34,12 @@ fn nested(value: &Value, indent: usize) -> String {
         Data::Map(_, fields) | Data::Object(fields) => {
             let field =
                 |(name, value): (&String, &Value)| format!("{inner}{} = {}\n", quote(name), nested(value, indent + 2));
-            enclosed("{", fields.iter().map(field).collect(), &format!("{outer}}}"))
+            // Packer leaves out what is null here, though not in a list.
+            enclosed(
+                "{",
+                fields.iter().filter(|(_, value)| !value.is_null()).map(field).collect(),
+                &format!("{outer}}}"),
+            )
         }
     }
 }

@@ -28,6 +28,12 @@ impl Redactor {
         }
     }
 
+    /// `text` without the secrets in it.
+    pub fn hide(&mut self, text: String) -> String {
+        self.refresh();
+        self.matcher.as_ref().and_then(|matcher| mask(matcher, &text)).unwrap_or(text)
+    }
+
     fn refresh(&mut self) {
         if self.secrets.len() == self.known {
             return;

@@ -9,6 +9,7 @@ fn cx() -> CallCx {
         cwd: env!("CARGO_MANIFEST_DIR").into(),
         env: [("HOME".to_owned(), "/home/me".to_owned())].into(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_580_738_706),
+        services: None,
     }
 }
 

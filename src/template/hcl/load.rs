@@ -34,6 +34,7 @@ impl<'a> Session<'a> {
             cwd: request.cwd.clone(),
             env: request.env.clone(),
             now: request.now,
+            services: request.services.clone(),
         };
         let (sources, diagnostics) = (SourceMap::default(), Diagnostics::default());
         let foreign_data = HashSet::new();
@@ -130,6 +131,22 @@ fn root_of(cwd: &Path, path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
+    }
+}
+
+/// What there is without any template: functions, `path` and `packer`.
+pub fn without_template(request: &LoadRequest) -> Config {
+    let session = Session::new(request);
+    let scope = Scope::new(namespaces(&session, &[]));
+    let host = session.host;
+    Config {
+        variables: Vec::new(),
+        locals: Vec::new(),
+        sources: Vec::new(),
+        builds: Vec::new(),
+        plugins: Default::default(),
+        scope,
+        host,
     }
 }
 

@@ -32,6 +32,7 @@ impl Case {
             now: SystemTime::UNIX_EPOCH,
             warn_undeclared: true,
             fetch: None,
+            services: None,
             unset_is_unknown: false,
             stdin: None,
         };
