@@ -6,20 +6,29 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+
 const DEADLINE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Seconds from the start of QEMU to its end. `work` holds `key` and `seed.iso`.
+/// The value of QEMU's `-smbios` that lets `work/key` in as root: systemd takes it as a credential.
+pub fn login(work: &Path) -> Result<String, String> {
+    let public = std::fs::read(work.join("key.pub")).map_err(|error| format!("reading the key: {error}"))?;
+    let key = base64::engine::general_purpose::STANDARD.encode(public);
+    Ok(format!("type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root={key}"))
+}
+
+/// Seconds from the start of QEMU to its end. `work` holds `key` and `key.pub`.
 pub fn own_work(base: &Path, work: &Path) -> Result<f64, String> {
     let overlay = work.join("own.qcow2");
     quiet(Command::new("qemu-img").args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"]).arg(base).arg(&overlay))?;
     quiet(Command::new("qemu-img").args(["resize", "-q"]).arg(&overlay).arg("40960M"))?;
     let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).map_err(|e| e.to_string())?.port();
     let began = Instant::now();
-    let mut qemu = start(&overlay, &work.join("seed.iso"), port)?;
+    let mut qemu = start(&overlay, &login(work)?, port)?;
     let result = banner(port, began).and_then(|()| {
         ssh(work, port, "echo baked")?;
-        let _ = ssh(work, port, "sudo poweroff"); // the connection may go first
+        let _ = ssh(work, port, "poweroff"); // the connection may go first
         wait(&mut qemu, began)
     });
     let _ = qemu.kill();
@@ -27,12 +36,12 @@ pub fn own_work(base: &Path, work: &Path) -> Result<f64, String> {
     result.map(|()| began.elapsed().as_secs_f64())
 }
 
-fn start(disk: &Path, seed: &Path, port: u16) -> Result<Child, String> {
+fn start(disk: &Path, login: &str, port: u16) -> Result<Child, String> {
     Command::new("qemu-system-x86_64")
-        .args(["-machine", "type=pc,accel=tcg", "-smp", "2", "-m", "1024M", "-display", "none", "-cpu", "max"])
+        .args(["-machine", "type=pc,accel=tcg", "-smp", "2", "-m", "1024M", "-display", "none", "-cpu", "max,-svm"])
         .args(["-netdev", &format!("user,id=n,hostfwd=tcp:127.0.0.1:{port}-:22"), "-device", "virtio-net,netdev=n"])
         .args(["-drive", &format!("file={},if=virtio,format=qcow2,cache=writeback", disk.display())])
-        .args(["-drive", &format!("file={},media=cdrom", seed.display())])
+        .args(["-smbios", login])
         .stdin(Stdio::null())
         .spawn()
         .map_err(|error| format!("starting qemu: {error}"))
@@ -59,7 +68,7 @@ fn ssh(work: &Path, port: u16, line: &str) -> Result<(), String> {
             .args(["-q", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
             .args(["-p", &port.to_string(), "-i"])
             .arg(work.join("key"))
-            .args(["debian@127.0.0.1", line]),
+            .args(["root@127.0.0.1", line]),
     )
 }
 

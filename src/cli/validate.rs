@@ -9,6 +9,7 @@ use super::http::Http;
 use super::template::{self, TemplateArgs};
 use super::{End, say, switch};
 use crate::engine::{Kinds, Purpose, prepare};
+use crate::report::diagnostic;
 use crate::template::load::{LoadRequest, load};
 
 #[derive(clap::Args)]
@@ -23,6 +24,9 @@ pub struct Args {
     #[arg(long, value_parser = switch, num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
     evaluate_datasources: bool,
+    /// Print the findings as one JSON object, for editors.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
 }
 
 pub fn run(args: Args) -> Result<End> {
@@ -36,10 +40,14 @@ pub fn run(args: Args) -> Result<End> {
     if let Some(plan) = loaded.plan {
         findings.extend(prepare(plan, &Kinds::all(), Purpose::Check).1);
     }
-    template::print(&findings, &loaded.sources, &environment);
-    if findings.has_errors() {
-        return Ok(End::Failure);
+    let end = if findings.has_errors() { End::Failure } else { End::Success };
+    if args.json {
+        say(diagnostic::json(&findings, &loaded.sources));
+        return Ok(end);
     }
-    say("The configuration is valid.");
-    Ok(End::Success)
+    template::print(&findings, &loaded.sources, &environment);
+    if end == End::Success {
+        say("The configuration is valid.");
+    }
+    Ok(end)
 }

@@ -227,8 +227,13 @@ impl<'a> Baking<'a> {
             }
             Stage::PowerOff => {
                 self.guest.finish(&self.cx).await?;
-                let machine = running(&mut self.machine)?;
-                power::power_off(&self.cx, machine, &self.guest, &self.build.builder.shutdown()).await?;
+                if let Some(shutdown) = self.build.builder.shutdown() {
+                    power::power_off(&self.cx, running(&mut self.machine)?, &self.guest, &shutdown).await?;
+                }
+                provisioning::close(&self.guest).await;
+            }
+            Stage::Disconnect => {
+                self.guest.finish(&self.cx).await?;
                 provisioning::close(&self.guest).await;
             }
             Stage::Capture => {

@@ -105,8 +105,8 @@ impl Builder for Fake {
         Vec::new()
     }
 
-    fn shutdown(&self) -> Shutdown {
-        self.shutdown.clone()
+    fn shutdown(&self) -> Option<Shutdown> {
+        Some(self.shutdown.clone())
     }
 
     fn has_machine(&self) -> bool {

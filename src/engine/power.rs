@@ -9,9 +9,6 @@ use bakehouse_api::{CommError, Command, Cx, Error, Exit, Guest, Kind, Machine, R
 const AFTER_FAILURE: Duration = Duration::from_secs(15);
 
 pub async fn power_off(cx: &Cx, machine: &mut dyn Machine, guest: &Guest, shutdown: &Shutdown) -> Result<()> {
-    if shutdown.by_itself && shutdown.timeout.is_zero() {
-        return Ok(()); // a machine that is not ours, as of `null`
-    }
     if shutdown.by_itself {
         cx.say("Waiting for the guest to switch itself off");
         return machine.wait_off(cx, shutdown.timeout).await.map_err(|error| too_slow(error, shutdown));

@@ -12,6 +12,8 @@ pub enum Stage {
     Connect,
     Provision(usize),
     PowerOff,
+    /// Leaves a machine that is not ours as it runs.
+    Disconnect,
     /// Turns what the machine wrote into the artifact.
     Capture,
     PostProcess {
@@ -30,7 +32,7 @@ impl Stage {
         }
         stages.extend((0..build.provisioners.len()).map(Stage::Provision));
         if machine {
-            stages.push(Stage::PowerOff);
+            stages.push(if build.builder.shutdown().is_some() { Stage::PowerOff } else { Stage::Disconnect });
         }
         stages.push(Stage::Capture);
         for (chain, steps) in build.post.iter().enumerate() {
@@ -47,6 +49,7 @@ impl Stage {
             Stage::Connect => "connect".into(),
             Stage::Provision(n) => format!("provision {}: {}", n + 1, build.provisioners[n].plan.name),
             Stage::PowerOff => "power off".into(),
+            Stage::Disconnect => "disconnect".into(),
             Stage::Capture => "capture".into(),
             Stage::PostProcess { chain, step } => format!("post-process: {}", build.post[chain][step].plan.name),
         }

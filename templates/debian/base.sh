@@ -76,6 +76,8 @@ datasource_list: [NoCloud, ConfigDrive, Ec2, None]
 network: {config: disabled}
 apt: {preserve_sources_list: true}
 locale: false
+# An RSA key costs an emulated guest seconds of its first boot, and no client of today asks for one.
+ssh_genkeytypes: [ed25519, ecdsa]
 # Every module costs an import at each boot: these are the ones whose tools are in the image.
 cloud_init_modules: [seed_random, bootcmd, write-files, growpart, resizefs, disk_setup, mounts, set_hostname,
   update_hostname, update_etc_hosts, ca-certs, users-groups, ssh]
@@ -92,7 +94,8 @@ After=cloud-init.service
 ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/ssh-keygen -A
+ExecStart=/usr/bin/ssh-keygen -q -N "" -t ed25519 -f /etc/ssh/ssh_host_ed25519_key
+ExecStart=/usr/bin/ssh-keygen -q -N "" -t ecdsa -f /etc/ssh/ssh_host_ecdsa_key
 [Install]
 WantedBy=multi-user.target
 END

@@ -62,8 +62,10 @@ pub trait Backend: Send + Sync {
 pub trait Builder: Send + Sync {
     /// What the first key hashes.
     fn inputs(&self) -> Vec<Input>;
-    /// How the guest is switched off once the provisioners are done.
-    fn shutdown(&self) -> Shutdown;
+    /// How the guest is switched off once the provisioners are done; `None`: it is not ours to switch off.
+    fn shutdown(&self) -> Option<Shutdown> {
+        None
+    }
     /// Does this builder make a machine that is typed to, reached and switched off? `file` does not:
     /// its provisioners work beside what it made.
     fn has_machine(&self) -> bool {
@@ -101,9 +103,13 @@ pub trait Machine: Send {
     /// What `build.*` knows of it beyond the connector's facts: `ID`, `PackerHTTPAddr`, ...
     fn facts(&self) -> Facts;
     /// `None` when nothing is to be typed.
-    async fn typing(&mut self, cx: &Cx) -> Result<Option<Typing>>;
+    async fn typing(&mut self, _cx: &Cx) -> Result<Option<Typing>> {
+        Ok(None)
+    }
     /// Where the communicator connects; `None` for `communicator = "none"`.
-    async fn connector(&mut self, cx: &Cx) -> Result<Option<Arc<dyn Connector>>>;
+    async fn connector(&mut self, _cx: &Cx) -> Result<Option<Arc<dyn Connector>>> {
+        Ok(None)
+    }
     /// A faster way for bulk uploads around the communicator, where the platform has one.
     fn wrap(&self) -> Option<Wrap> {
         None
@@ -122,13 +128,22 @@ pub trait Machine: Send {
         Ok(None)
     }
     /// Asks the guest to switch itself off (agent, ACPI). False: there is no way to ask.
-    async fn ask_off(&mut self, cx: &Cx) -> Result<bool>;
+    /// Like the two after it, never called where [`Builder::shutdown`] is `None`.
+    async fn ask_off(&mut self, _cx: &Cx) -> Result<bool> {
+        Ok(false)
+    }
     /// Returns once the machine is off; an error at the deadline.
-    async fn wait_off(&mut self, cx: &Cx, deadline: Duration) -> Result<()>;
-    async fn force_off(&mut self, cx: &Cx) -> Result<()>;
+    async fn wait_off(&mut self, _cx: &Cx, _deadline: Duration) -> Result<()> {
+        Ok(())
+    }
+    async fn force_off(&mut self, _cx: &Cx) -> Result<()> {
+        Ok(())
+    }
     /// Serial log, screenshot, the hypervisor's stderr: copied to where they outlive the build.
     /// Never fails: what cannot be had is left out.
-    async fn evidence(&mut self, cx: &Cx, into: &std::path::Path) -> Vec<PathBuf>;
+    async fn evidence(&mut self, _cx: &Cx, _into: &std::path::Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
     /// The machine is off; turn what it wrote into the artifact.
     async fn capture(self: Box<Self>, cx: &Cx) -> Result<Artifact>;
 }

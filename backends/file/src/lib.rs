@@ -6,12 +6,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bakehouse_api::backend::Shutdown;
 use bakehouse_api::{
-    Artifact, Backend, Body, Builder, Connector, Cx, Diagnostic, Diagnostics, Error, Facts, Input, Kind, Machine,
-    Options, Origin, Result, Schema, Typing, async_trait, options,
+    Artifact, Backend, Body, Builder, Cx, Diagnostic, Diagnostics, Error, Facts, Input, Kind, Machine, Options, Origin,
+    Result, Schema, async_trait, options,
 };
 use bakehouse_kit::output::Output;
 use sha2::{Digest, Sha256};
@@ -94,10 +92,6 @@ impl Builder for FileBuilder {
         vec![Input::new("content", content), Input::new("option target", self.target.display().to_string())]
     }
 
-    fn shutdown(&self) -> Shutdown {
-        Shutdown { command: None, timeout: Duration::ZERO, by_itself: true }
-    }
-
     fn has_machine(&self) -> bool {
         false
     }
@@ -139,30 +133,6 @@ struct FileMachine {
 impl Machine for FileMachine {
     fn facts(&self) -> Facts {
         Facts::new()
-    }
-
-    async fn typing(&mut self, _cx: &Cx) -> Result<Option<Typing>> {
-        Ok(None)
-    }
-
-    async fn connector(&mut self, _cx: &Cx) -> Result<Option<Arc<dyn Connector>>> {
-        Ok(None)
-    }
-
-    async fn ask_off(&mut self, _cx: &Cx) -> Result<bool> {
-        Ok(false)
-    }
-
-    async fn wait_off(&mut self, _cx: &Cx, _deadline: Duration) -> Result<()> {
-        Ok(())
-    }
-
-    async fn force_off(&mut self, _cx: &Cx) -> Result<()> {
-        Ok(())
-    }
-
-    async fn evidence(&mut self, _cx: &Cx, _into: &Path) -> Vec<PathBuf> {
-        Vec::new()
     }
 
     async fn capture(self: Box<Self>, _cx: &Cx) -> Result<Artifact> {

@@ -38,7 +38,8 @@ pub struct HostKey {
 pub struct Seed {
     /// Another one makes cloud-init run anew.
     pub instance_id: String,
-    pub hostname: String,
+    /// None: the image keeps its own.
+    pub hostname: Option<String>,
     /// The user that the build logs in as. The image's default user takes this name, unless it is root.
     pub user: String,
     pub ssh_public_key: Option<String>,
@@ -74,7 +75,8 @@ impl Seed {
     }
 
     fn meta_data(&self) -> String {
-        format!("instance-id: {}\nlocal-hostname: {}\n", quoted(&self.instance_id), quoted(&self.hostname))
+        let hostname = self.hostname.iter().map(|name| format!("local-hostname: {}\n", quoted(name)));
+        format!("instance-id: {}\n", quoted(&self.instance_id)) + &hostname.collect::<String>()
     }
 
     fn cloud_config(&self) -> String {
@@ -151,7 +153,7 @@ mod tests {
     fn seed() -> Seed {
         Seed {
             instance_id: "i-1".into(),
-            hostname: "bake".into(),
+            hostname: Some("bake".into()),
             user: "debian".into(),
             ssh_public_key: Some("ssh-ed25519 AAAA build\n".into()),
             host_key: Some(HostKey { private: Secret::new("-----BEGIN\nabc\n"), public: "ssh-ed25519 BBBB".into() }),

@@ -2,14 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bakehouse_api::backend::Shutdown;
 use bakehouse_api::{
     Artifact, Backend, Body, Builder, Connector, Cx, Diagnostic, Diagnostics, Facts, Input, Machine, Options, Origin,
-    Result, Schema, Typing, Value, async_trait, options,
+    Result, Schema, Value, async_trait, options,
 };
 use bakehouse_kit::communicator::{CommKind, CommOptions};
 use bakehouse_kit::ssh::{SshConnector, Target};
@@ -87,11 +84,6 @@ impl Builder for Null {
         ]
     }
 
-    /// The machine is not ours to switch off.
-    fn shutdown(&self) -> Shutdown {
-        Shutdown { command: None, timeout: Duration::ZERO, by_itself: true }
-    }
-
     async fn resolve(&self, _cx: &Cx) -> Result<Vec<Input>> {
         Ok(Vec::new())
     }
@@ -111,29 +103,8 @@ impl Machine for Existing {
         Facts::from([("ID".to_owned(), Value::from("Null"))])
     }
 
-    async fn typing(&mut self, _cx: &Cx) -> Result<Option<Typing>> {
-        Ok(None)
-    }
-
     async fn connector(&mut self, _cx: &Cx) -> Result<Option<Arc<dyn Connector>>> {
         Ok(self.connector.clone())
-    }
-
-    async fn ask_off(&mut self, _cx: &Cx) -> Result<bool> {
-        Ok(false)
-    }
-
-    /// There is nothing to wait for: it goes on running.
-    async fn wait_off(&mut self, _cx: &Cx, _deadline: Duration) -> Result<()> {
-        Ok(())
-    }
-
-    async fn force_off(&mut self, _cx: &Cx) -> Result<()> {
-        Ok(())
-    }
-
-    async fn evidence(&mut self, _cx: &Cx, _into: &Path) -> Vec<PathBuf> {
-        Vec::new()
     }
 
     async fn capture(self: Box<Self>, _cx: &Cx) -> Result<Artifact> {
@@ -184,8 +155,7 @@ mod tests {
         let builder = prepare(&[("communicator", "none")]).0.unwrap();
         let mut machine = builder.start(&cx, Origin::Scratch).await.unwrap();
         assert!(machine.connector(&cx).await.unwrap().is_none());
-        assert!(builder.has_machine() && builder.shutdown().by_itself);
-        machine.wait_off(&cx, Duration::ZERO).await.unwrap();
+        assert!(builder.has_machine() && builder.shutdown().is_none());
         let artifact = machine.capture(&cx).await.unwrap();
         assert_eq!((artifact.id.as_str(), artifact.files.len()), ("Null", 0));
         assert!(recorder.held().is_empty());

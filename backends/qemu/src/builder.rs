@@ -116,11 +116,11 @@ impl Builder for QemuBuilder {
         self.inputs.clone()
     }
 
-    fn shutdown(&self) -> Shutdown {
+    fn shutdown(&self) -> Option<Shutdown> {
         let command = Some(self.options.shutdown_command.clone()).filter(|command| !command.is_empty());
         // As in Packer: an installer that nobody talks to ends by switching the machine off.
         let by_itself = self.options.comm.communicator == CommKind::None;
-        Shutdown { command, timeout: self.options.shutdown_timeout, by_itself }
+        Some(Shutdown { command, timeout: self.options.shutdown_timeout, by_itself })
     }
 
     async fn resolve(&self, cx: &Cx) -> Result<Vec<Input>> {

@@ -34,7 +34,7 @@ pub fn hardware(options: &QemuOptions, parts: Parts) -> Hardware {
     let boot = boot(options);
     Hardware {
         accel: accel(parts.accelerator).map(str::to_owned),
-        cpu: options.cpu_model.clone().or_else(|| cpu(parts.accelerator).map(str::to_owned)),
+        cpu: options.cpu_model.clone().or_else(|| cpu(parts.accelerator, &options.qemu_binary).map(str::to_owned)),
         smp: smp(options),
         memory_mib: options.memory,
         disks: disks(options, &parts),
@@ -62,10 +62,13 @@ fn accel(accelerator: Accelerator) -> Option<&'static str> {
     }
 }
 
-/// `qemu64`, QEMU's own default, lacks what distributions now compile for (x86-64-v2 and later).
-fn cpu(accelerator: Accelerator) -> Option<&'static str> {
+/// `qemu64`, QEMU's own default, lacks what distributions now compile for (x86-64-v2 and later). An emulated
+/// SVM only makes guests spend seconds of their boot on kvm modules.
+fn cpu(accelerator: Accelerator, binary: &str) -> Option<&'static str> {
+    let x86 = binary.ends_with("x86_64") || binary.ends_with("i386");
     match accelerator {
         Accelerator::Kvm | Accelerator::Hvf => Some("host"),
+        Accelerator::Tcg if x86 => Some("max,-svm"),
         Accelerator::Tcg => Some("max"),
         Accelerator::None | Accelerator::Xen | Accelerator::Whpx => None,
     }

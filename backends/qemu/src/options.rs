@@ -108,8 +108,9 @@ options! {
         skip_compaction: bool = false,
         /// Compress the artifact's disks (qcow2).
         disk_compression: bool = false,
-        /// How `disk_compression` compresses; zstd is faster and needs QEMU 5.1 or later to be read.
-        disk_compression_type: Compression = Compression::Zlib,
+        /// How `disk_compression` compresses. Images with `zstd` need QEMU 5.1 (2020) or later to be read; `zlib` suits
+        /// every version and takes several times as long.
+        disk_compression_type: Compression = Compression::Zstd,
         /// What the disks are attached to.
         disk_interface: Interface = Interface::Virtio,
         /// How this machine caches the disks while the guest runs.

@@ -160,7 +160,7 @@ fn write_seed(cx: &Cx, options: &QemuOptions, login: &Login, image: &Path) -> Re
     let host_key = login.host_key.clone();
     let seed = Seed {
         instance_id: format!("bakehouse-{}", cx.settings().run_uuid),
-        hostname: "localhost".into(),
+        hostname: None,
         user,
         ssh_public_key: login.key.as_ref().map(|key| key.public_openssh.clone()),
         host_key: host_key.map(|key| HostKey { private: key.private_openssh, public: key.public_openssh }),

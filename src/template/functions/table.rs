@@ -123,7 +123,7 @@ pub(super) const TABLE: &[Function] = &[
     function(Text, "regex", params!(pattern String, text String), Any, "The first match; with groups, a list or an object of them.", regexes::regex).example(r#"regex("(\\d+)\\.(\\d+)", "v12.5")"#, r#"["12", "5"]"#),
     function(Text, "regex_replace", params!(text String, pattern String, replacement String), String, "A text whose matches are replaced; `$1` is a group.", regexes::regex_replace).example(r#"regex_replace("a1b2", "([a-z])(\\d)", "$2$1")"#, r#""1a2b""#),
     function(Text, "regexall", params!(pattern String, text String), Any, "All matches, each as `regex` gives it.", regexes::regexall).example(r#"regexall("[a-z]+", "1ab2c")"#, r#"["ab", "c"]"#),
-    function(Text, "replace", params!(text String, search String, replacement String), String, "A text with every occurrence replaced; /search/ is a regular expression.", regexes::replace).example(r#"replace("1.2.3", ".", "-")"#, r#""1-2-3""#),
+    function(Text, "replace", params!(text String, search String, replacement String), String, "A text with every occurrence replaced; regex_replace takes patterns.", regexes::replace).example(r#"replace("1.2.3", ".", "-")"#, r#""1-2-3""#),
     function(Collections, "reverse", params!(list Sequence), Any, "A list from back to front.", collection::reverse).elementwise().example("reverse([1, 2, 3])", "[3, 2, 1]"),
     function(Times, "rfc3339_parse", params!(time String), Any, "The parts of an RFC 3339 time as an object.", time::rfc3339_parse),
     function(Hashes, "rsadecrypt", params!(ciphertext String, private_key String), String, "The text that a Base64 ciphertext hides from everyone without the RSA key.", hash::rsadecrypt),
