@@ -30,3 +30,43 @@ pub(super) fn aws_secretsmanager(_: &CallCx, args: &Args<'_>) -> Outcome {
         args.function.name
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::template::functions::find;
+
+    struct Fake;
+
+    impl Services for Fake {
+        fn vault(&self, path: &str, key: &str) -> Result<String, String> {
+            Ok(format!("{key} of {path}"))
+        }
+
+        fn consul_key(&self, key: &str) -> Result<String, String> {
+            Err(format!("Consul has no key `{key}`"))
+        }
+    }
+
+    fn call(services: Option<Arc<dyn Services>>, name: &str, args: &[&str]) -> Outcome {
+        let (env, now) = (BTreeMap::new(), SystemTime::UNIX_EPOCH);
+        let cx = CallCx { root: "/".into(), cwd: "/".into(), env, now, services };
+        find(name).unwrap().call(&cx, &args.iter().map(|arg| Value::from(*arg)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn secrets_are_sensitive_and_refusals_are_told() {
+        let fake = || Some(Arc::new(Fake) as Arc<dyn Services>);
+        let secret = call(fake(), "vault", &["secret/data/app", "password"]).unwrap();
+        assert_eq!(secret, Value::from("password of secret/data/app").sensitive(true));
+        assert_eq!(call(fake(), "consul_key", &["a/b"]).unwrap_err().text, "Consul has no key `a/b`");
+        let none = call(None, "vault", &["a", "b"]).unwrap_err();
+        assert_eq!(none.text, "`vault` asks a service, and here none may be asked");
+        for name in ["aws_secretsmanager", "aws_secretsmanager_raw"] {
+            assert!(call(fake(), name, &["x"]).unwrap_err().text.contains("needs the EC2 backend"));
+        }
+    }
+}

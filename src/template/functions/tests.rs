@@ -47,6 +47,21 @@ fn the_table_is_sorted_and_every_function_documented() {
 }
 
 #[test]
+fn arguments_as_cty_takes_them() {
+    check(&[
+        ("distinct", r#"[[1, "1", 1]]"#, r#"["1"]"#),
+        ("chunklist", r#"[[1, "a"], 1]"#, r#"[["1"],["a"]]"#),
+        ("format", r#"["%3s|", "👨‍👩‍👧"]"#, r#""  👨‍👩‍👧|""#),
+        ("format", r#"["%.2q", "éàü"]"#, r#""\"éà\"""#),
+        ("lower", r#"["İ"]"#, r#""i""#),
+    ]);
+    check_wrong(&[
+        ("signum", "[0.5]", "`number`: a whole number is required, and this is 0.5"),
+        ("contains", "[[null], null]", "`value`: this must not be null"),
+    ]);
+}
+
+#[test]
 fn numbers() {
     check(&[
         ("abs", "[-2.5]", "2.5"),
