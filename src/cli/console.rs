@@ -178,12 +178,12 @@ impl Console {
 
     /// A text around a secret shows what is around it.
     fn shown(&mut self, value: &Value) -> String {
-        if let (true, Some(text)) = (value.sensitive, value.as_str()) {
-            let hidden = self.redactor.hide(text.to_owned());
-            if hidden != text {
-                return hidden;
-            }
+        if let (true, Some(text)) = (value.sensitive, value.as_str())
+            && let Some(hidden) = self.redactor.text(text)
+        {
+            return hidden;
         }
-        self.redactor.hide(printable(value))
+        let text = printable(value);
+        self.redactor.text(&text).unwrap_or(text)
     }
 }

@@ -6,6 +6,7 @@ mod build;
 mod completion;
 mod console;
 mod environment;
+mod fix;
 mod fmt;
 mod functions;
 mod gc;
@@ -57,6 +58,8 @@ enum Command {
     Console(console::Args),
     /// Say what the functions of the language do.
     Functions(functions::Args),
+    /// Rewrite a legacy JSON template with the spellings of today.
+    Fix(fix::Args),
     /// Lay out the files of a template.
     Fmt(fmt::Args),
     /// Remove what builds that were killed have left.
@@ -103,10 +106,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         _ if cli.version => version::run(cli.machine_readable),
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
         Some(Command::Validate(args)) => validate::run(args),
-        Some(Command::Inspect(args)) => inspect::run(args, cli.machine_readable),
         Some(Command::Console(args)) => console::run(args),
         Some(Command::Functions(args)) => functions::run(&args),
         Some(Command::Completion(args)) => completion::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
+        Some(Command::Fix(args)) => fix::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bakehouse_api::{Diagnostics, Error, Result, Secrets, SourceMap};
+use bakehouse_api::{Diagnostics, Error, FileId, Kind, Result, Secrets, SourceMap};
 
 use super::environment::Environment;
 use super::services::HttpServices;
@@ -40,11 +40,8 @@ impl TemplateArgs {
     pub fn request(&self, environment: &Environment, secrets: &Secrets) -> Result<LoadRequest> {
         let mut stdin = None;
         if self.path == Path::new("-") {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Error::io("reading the template from standard input", &error))?;
-            stdin = Some(text);
+            let read = self::stdin().map_err(|error| Error::io("reading the template from standard input", &error));
+            stdin = Some(read?);
         }
         Ok(LoadRequest {
             path: self.path.clone(),
@@ -77,6 +74,24 @@ pub(super) fn config_type(word: &str) -> Result<ConfigType, String> {
         "json" => Ok(ConfigType::Json),
         _ => Err("it must be hcl2 or json".into()),
     }
+}
+
+/// The text of one file, or of standard input.
+pub fn read_legacy(path: &Path, environment: &Environment, sources: &mut SourceMap) -> Result<(FileId, String)> {
+    let shown = path.display();
+    let bytes = if path == Path::new("-") { stdin() } else { std::fs::read(environment.cwd.join(path)) };
+    let bytes = bytes.map_err(|error| Error::io(format!("reading the template {shown}"), &error))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::new(Kind::Config, format!("the template {shown} is not UTF-8: see byte {at}"))
+    })?;
+    Ok((sources.add(path, text.clone()), text))
+}
+
+fn stdin() -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Prints findings to standard error.

@@ -10,12 +10,16 @@ use super::template::{self, TemplateArgs};
 use super::{End, say, switch};
 use crate::engine::{Kinds, Purpose, prepare};
 use crate::report::diagnostic;
-use crate::template::load::{LoadRequest, load};
+use crate::template::load::{LoadRequest, check_syntax, load};
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     template: TemplateArgs,
+    /// Only read the template: evaluate nothing, look at no component.
+    #[arg(long, value_parser = switch, num_args = 0..=1, require_equals = true, default_value = "false",
+        default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
+    syntax_only: bool,
     /// Say nothing about values in -var-file that the template does not declare.
     #[arg(long, value_parser = switch, num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
@@ -31,11 +35,21 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<End> {
     let environment = Environment::read()?;
-    let loaded = load(&LoadRequest {
+    let request = LoadRequest {
         warn_undeclared: !args.no_warn_undeclared_var,
         fetch: args.evaluate_datasources.then(|| Arc::new(Http::default()) as _),
         ..args.template.request(&environment, &Secrets::default())?
-    });
+    };
+    if args.syntax_only {
+        let read = check_syntax(&request);
+        template::print(&read.diagnostics, &read.sources, &environment);
+        if read.diagnostics.has_errors() {
+            return Ok(End::Failure);
+        }
+        say("Syntax-only check passed. Everything looks okay.");
+        return Ok(End::Success);
+    }
+    let loaded = load(&request);
     let mut findings = loaded.diagnostics;
     if let Some(plan) = loaded.plan {
         findings.extend(prepare(plan, &Kinds::all(), Purpose::Check).1);

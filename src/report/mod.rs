@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use bakehouse_api::{Event, Prompter, Secrets, Sink};
 
 pub use machine::machine_line;
-use redact::Redactor;
+pub use redact::Redactor;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -28,10 +28,10 @@ impl Redactor {
         }
     }
 
-    /// `text` without the secrets in it.
-    pub fn hide(&mut self, text: String) -> String {
+    /// The text without its secrets; none where there are none in it.
+    pub fn text(&mut self, text: &str) -> Option<String> {
         self.refresh();
-        self.matcher.as_ref().and_then(|matcher| mask(matcher, &text)).unwrap_or(text)
+        mask(self.matcher.as_ref()?, text)
     }
 
     fn refresh(&mut self) {

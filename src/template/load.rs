@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use super::hcl::config::Config;
 use super::hcl::{self, load::Session};
 use super::json;
 use super::plan::Plan;
-use super::services::Services;
+use super::services::{Services, remembering};
 
 /// The version of Packer whose templates we read: what `required_version` is checked against and
 /// what `packer.version` says.
@@ -78,15 +78,17 @@ pub struct LoadRequest {
     /// Take variables without a value as unknown, to show what can be shown.
     pub unset_is_unknown: bool,
     /// What the standard input held, when the path is `-`.
-    pub stdin: Option<String>,
+    pub stdin: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// None when there were errors.
     pub plan: Option<Plan>,
-    /// What was read, for `inspect` and `console`; none for JSON templates and syntax errors.
+    /// What a template in HCL2 holds, for `inspect` and `console`; none for JSON and syntax errors.
     pub config: Option<Config>,
+    /// What a JSON template holds; none for HCL2 and syntax errors.
+    pub legacy: Option<json::template::Template>,
     pub sources: SourceMap,
     pub diagnostics: Diagnostics,
 }
@@ -98,19 +100,37 @@ pub fn load(request: &LoadRequest) -> Loaded {
     }
 }
 
+/// Only what can be seen without evaluating anything.
+pub fn check_syntax(request: &LoadRequest) -> Loaded {
+    match config_type(request) {
+        ConfigType::Hcl2 => hcl::load::check_syntax(request),
+        ConfigType::Json => {
+            let (session, legacy) = read_json(request);
+            Loaded { legacy, sources: session.sources, diagnostics: session.diagnostics, ..Loaded::default() }
+        }
+    }
+}
+
+fn read_json<'a>(request: &'a LoadRequest) -> (Session<'a>, Option<json::template::Template>) {
+    let mut session = Session::new(request);
+    let template = session.read(&request.path, "the template").and_then(|(file, text)| {
+        let (template, found) = json::parse(&text, file);
+        session.diagnostics.extend(found);
+        template
+    });
+    (session, template)
+}
+
 /// A legacy JSON template and its files of variables.
 fn load_json(request: &LoadRequest) -> Loaded {
-    let mut session = Session::new(request);
-    let mut read = |path: &Path, what: &str| {
-        let (file, text) = session.read(path, what)?;
+    let (mut session, legacy) = read_json(request);
+    let mut read = |path: &PathBuf| {
+        let (file, text) = session.read(path, "the file of variables")?;
         Some(json::VarFile { file, text })
     };
-    let template = read(&request.path, "the template");
-    let var_files: Vec<_> = request.var_files.iter().filter_map(|path| read(path, "the file of variables")).collect();
+    let var_files = request.var_files.iter().filter_map(&mut read).collect();
     let Session { root, sources, mut diagnostics, .. } = session;
-    let (Some(template), false) = (template, diagnostics.has_errors()) else {
-        return Loaded { sources, diagnostics, ..Loaded::default() };
-    };
+    let Some(legacy) = legacy else { return Loaded { sources, diagnostics, ..Loaded::default() } };
     let request = json::Request {
         root,
         cwd: request.cwd.clone(),
@@ -119,13 +139,16 @@ fn load_json(request: &LoadRequest) -> Loaded {
         version: PACKER_VERSION.to_owned(),
         var_files,
         vars: request.vars.clone(),
+        warn_undeclared: request.warn_undeclared,
         only: request.only.clone(),
         except: request.except.clone(),
         secrets: request.secrets.clone(),
+        services: request.services.clone().map(|services| remembering(services, &request.secrets)),
     };
-    let (plan, found) = json::load(&template.text, template.file, &request);
+    let (plan, found) = json::plan(&legacy, &request);
     diagnostics.extend(found);
-    Loaded { plan, sources, diagnostics, ..Loaded::default() }
+    let plan = Some(plan).filter(|_| !diagnostics.has_errors());
+    Loaded { plan, legacy: Some(legacy), sources, diagnostics, ..Loaded::default() }
 }
 
 /// HCL2 by its name, or a folder; anything else is legacy JSON.

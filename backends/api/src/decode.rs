@@ -10,6 +10,9 @@ use crate::{Body, Diagnostic, Diagnostics, Entry, Form, Interpolate, Node, Secre
 
 use std::sync::Arc;
 
+/// What the engine shows for a field where there are none.
+const NO_VALUE: &str = "<no value>";
+
 /// What decoding needs besides the value.
 pub struct Ctx<'a> {
     pub engine: &'a Arc<dyn Interpolate>,
@@ -107,7 +110,13 @@ fn text<T: Decode>(node: &Node, cx: &mut Ctx<'_>) -> Option<String> {
         return Some(raw);
     }
     match cx.engine.render(&raw, &BTreeMap::new()) {
-        Ok(rendered) => Some(rendered),
+        Ok(rendered) => {
+            if rendered.contains(NO_VALUE) && !raw.contains(NO_VALUE) {
+                let text = format!("`{raw}` asks for a field, and there are none here: it becomes `{rendered}`");
+                cx.diagnostics.push(Diagnostic::warning(text).at(node.span()));
+            }
+            Some(rendered)
+        }
         Err(reason) => {
             cx.error(node.span(), format!("cannot render `{raw}`: {reason}"));
             None

@@ -11,6 +11,7 @@ use super::{builds, files, locals, required, validation, variables};
 use crate::template::eval::{Evaluator, Scope};
 use crate::template::functions::CallCx;
 use crate::template::load::{LoadRequest, Loaded, PACKER_VERSION};
+use crate::template::services::remembering;
 
 /// What every step of loading works with.
 pub struct Session<'a> {
@@ -34,7 +35,7 @@ impl<'a> Session<'a> {
             cwd: request.cwd.clone(),
             env: request.env.clone(),
             now: request.now,
-            services: request.services.clone(),
+            services: request.services.clone().map(|services| remembering(services, &request.secrets)),
         };
         let (sources, diagnostics) = (SourceMap::default(), Diagnostics::default());
         let foreign_data = HashSet::new();
@@ -52,7 +53,7 @@ impl<'a> Session<'a> {
     /// Reads a text into the source map; none after an error.
     pub fn read(&mut self, path: &Path, what: &str) -> Option<(FileId, String)> {
         let bytes = match &self.request.stdin {
-            Some(text) if path == Path::new("-") => Ok(text.clone().into_bytes()),
+            Some(bytes) if path == Path::new("-") => Ok(bytes.clone()),
             _ => std::fs::read(self.request.cwd.join(path)),
         };
         let shown = path.display();
@@ -63,7 +64,9 @@ impl<'a> Session<'a> {
             Ok(Ok(_)) => Diagnostic::error(format!("{what} {shown} is larger than 4 GiB")),
             Ok(Err(error)) => {
                 let at = error.utf8_error().valid_up_to();
-                Diagnostic::error(format!("{what} {shown} is not UTF-8: see byte {at}"))
+                let file = self.sources.add(path, String::from_utf8_lossy(error.as_bytes()));
+                let span = Span::new(file, at, at + char::REPLACEMENT_CHARACTER.len_utf8());
+                Diagnostic::error(format!("{what} {shown} is not UTF-8: see byte {at}")).at(span)
             }
             Err(error) => {
                 let missing = error.kind() == std::io::ErrorKind::NotFound;
@@ -115,7 +118,18 @@ pub fn load(request: &LoadRequest) -> Loaded {
     };
     let Session { sources, mut diagnostics, .. } = session;
     dedup(&mut diagnostics);
-    Loaded { plan: plan.filter(|_| !diagnostics.has_errors()), config, sources, diagnostics }
+    let plan = plan.filter(|_| !diagnostics.has_errors());
+    Loaded { plan, config, sources, diagnostics, legacy: None }
+}
+
+/// Only what can be seen without evaluating anything: the grammar and the kinds of blocks.
+pub fn check_syntax(request: &LoadRequest) -> Loaded {
+    let mut session = Session::new(request);
+    if let Some(files) = files::read(&mut session).filter(|_| !session.diagnostics.has_errors()) {
+        Blocks::collect(&files.bodies, &mut session.diagnostics);
+    }
+    let Session { sources, diagnostics, .. } = session;
+    Loaded { sources, diagnostics, ..Loaded::default() }
 }
 
 /// A source that several builds use reports its errors once.

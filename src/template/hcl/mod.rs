@@ -17,7 +17,7 @@ pub mod syntax;
 mod types;
 mod validation;
 mod variables;
-mod version;
+pub(crate) mod version;
 
 /// Room that one more level of nesting is sure to find on the stack, and what is added when it is
 /// not there.

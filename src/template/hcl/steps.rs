@@ -93,12 +93,13 @@ impl Target {
             user: None,
             build_name: self.alias.clone(),
             build_type: self.kind.clone(),
-            facts: facts.cloned(),
+            facts: facts.into(),
             root: self.root.clone(),
             cwd: self.host.cwd.clone(),
             version: PACKER_VERSION.to_owned(),
             now: self.host.now,
             env: None,
+            services: None,
         }))
     }
 }

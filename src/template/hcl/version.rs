@@ -31,6 +31,11 @@ pub fn fits(version: &str, constraints: &str) -> Result<bool, BadConstraint> {
     Ok(all)
 }
 
+/// Is `version` the wanted one or a later one? None: `wanted` is no version.
+pub fn at_least(version: &str, wanted: &str) -> Option<bool> {
+    Some(compare(&numbers(version)?, &numbers(wanted)?) != Ordering::Less)
+}
+
 /// The dotted numbers; a pre-release or build suffix plays no part.
 fn numbers(text: &str) -> Option<Vec<u64>> {
     let text = text.strip_prefix('v').unwrap_or(text);
@@ -52,7 +57,7 @@ fn same(version: &[u64], prefix: &[u64]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::fits;
+    use super::{at_least, fits};
 
     #[test]
     fn constraints() {
@@ -70,6 +75,9 @@ mod tests {
         ];
         for (constraint, expected) in table {
             assert_eq!(fits("1.16.0", constraint), Ok(expected), "{constraint}");
+        }
+        for (wanted, expected) in [("1.16", Some(true)), ("v1.16.0.1", Some(false)), ("~> 1.5", None), ("", None)] {
+            assert_eq!(at_least("1.16.0", wanted), expected, "{wanted}");
         }
         for bad in ["", "latest", ">=", "=> 1.0", "1.x", ">= 1.0,"] {
             assert!(fits("1.16.0", bad).is_err(), "{bad:?}");

@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use bakehouse_api::diag::nearest;
 
-use super::parse::{Command, Node, Operand, Pipe, Term};
+use super::parse::{Command, Document, Node, Operand, Pipe, Term};
 use super::{EngineCx, EngineError, functions};
 
 /// Nested loops multiply: more steps than this are a slip.
 const STEP_LIMIT: usize = 100_000;
+
+/// A named template that includes itself is a slip as well.
+const INCLUDE_LIMIT: usize = 64;
+
+/// Go's words for a field of nothing.
+pub const NO_VALUE: &str = "<no value>";
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value<'a> {
@@ -46,7 +52,7 @@ impl Value<'_> {
 
     pub fn show(&self) -> String {
         match self {
-            Value::Nil => "<no value>".into(),
+            Value::Nil => "<nil>".into(),
             Value::Bool(value) => value.to_string(),
             Value::Int(n) => n.to_string(),
             Value::Float(n) => functions::float_text(*n),
@@ -59,10 +65,12 @@ impl Value<'_> {
     }
 }
 
-pub fn run(nodes: &[Node], cx: &EngineCx, data: &BTreeMap<String, String>) -> Result<String, EngineError> {
-    let variables = vec![(String::new(), Value::Fields(data))];
-    let mut run = Run { cx, data, variables, out: String::new(), steps: 0 };
-    run.list(nodes, &Value::Fields(data))?;
+pub fn run(document: &Document, cx: &EngineCx, data: &BTreeMap<String, String>) -> Result<String, EngineError> {
+    // An option without fields has no value at all: Packer shows `{{.X}}` as `<no value>` there.
+    let root = if data.is_empty() { Value::Nil } else { Value::Fields(data) };
+    let variables = vec![(String::new(), root.clone())];
+    let mut run = Run { cx, data, document, variables, out: String::new(), steps: 0, includes: 0 };
+    run.list(&document.nodes, &root)?;
     Ok(run.out)
 }
 
@@ -76,10 +84,12 @@ enum Flow {
 struct Run<'a> {
     cx: &'a EngineCx,
     data: &'a BTreeMap<String, String>,
+    document: &'a Document,
     /// Innermost last; `$` itself is the first, with an empty name.
     variables: Vec<(String, Value<'a>)>,
     out: String,
     steps: usize,
+    includes: usize,
 }
 
 impl<'a> Run<'a> {
@@ -102,8 +112,10 @@ impl<'a> Run<'a> {
             Node::Text(text) => self.out.push_str(text),
             Node::Action(pipe) => {
                 let value = self.pipe(pipe, dot)?;
-                if pipe.variables.is_empty() {
-                    self.out.push_str(&value.show());
+                match value {
+                    _ if !pipe.variables.is_empty() => {}
+                    Value::Nil => self.out.push_str(NO_VALUE),
+                    value => self.out.push_str(&value.show()),
                 }
             }
             Node::If { test, then, otherwise } | Node::With { test, then, otherwise } => {
@@ -115,15 +127,41 @@ impl<'a> Run<'a> {
                 return flow;
             }
             Node::Range { over, body, otherwise } => return self.range(over, body, otherwise, dot),
+            Node::Include { name, with, at } => self.include(name, with.as_ref(), *at, dot)?,
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),
         }
         Ok(Flow::On)
     }
 
+    /// A named template sees its argument and no variables.
+    fn include(&mut self, name: &str, with: Option<&Pipe>, at: usize, dot: &Value<'a>) -> Result<(), EngineError> {
+        let document = self.document;
+        let Some(nodes) = document.named.get(name) else {
+            return Err(EngineError::new(at, format!("there is no template `{name}`")));
+        };
+        self.includes += 1;
+        if self.includes > INCLUDE_LIMIT {
+            return Err(EngineError::new(at, format!("templates include each other more than {INCLUDE_LIMIT} times")));
+        }
+        self.step(at)?;
+        let inner = match with {
+            Some(pipe) => self.pipe(pipe, dot)?,
+            None => Value::Nil,
+        };
+        let outer = std::mem::replace(&mut self.variables, vec![(String::new(), inner.clone())]);
+        self.list(nodes, &inner)?;
+        self.variables = outer;
+        self.includes -= 1;
+        Ok(())
+    }
+
     fn range(&mut self, over: &Pipe, body: &[Node], otherwise: &[Node], dot: &Value<'a>) -> Result<Flow, EngineError> {
         let known = self.variables.len();
         let value = self.commands(over, dot)?;
+        if value == Value::Nil {
+            return self.list(otherwise, dot);
+        }
         let Value::Fields(fields) = value else {
             return Err(EngineError::new(over.at, format!("`range` cannot go through {}", value.kind())));
         };
@@ -258,14 +296,8 @@ impl<'a> Run<'a> {
     fn fields(&self, value: Value<'a>, names: &[String], at: usize) -> Result<Value<'a>, EngineError> {
         let mut value = value;
         for name in names {
-            // Without any fields Go finds nothing, and nothing in that: `<no value>`.
-            let nothing = match &value {
-                Value::Fields(fields) => fields.is_empty(),
-                other => matches!(other, Value::Nil),
-            };
-            if nothing && self.data.is_empty() {
-                value = Value::Nil;
-                continue;
+            if value == Value::Nil {
+                return Ok(value);
             }
             let Value::Fields(fields) = value else {
                 return Err(EngineError::new(at, format!("{} has no field `{name}`", value.kind())));

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use bakehouse_api::diag::nearest;
 
 use super::exec::Value;
-use super::{EngineCx, EngineError};
+use super::{BuildFacts, EngineCx, EngineError};
 use crate::template::clock::Moment;
 use crate::template::convert::to_text;
 use crate::template::printf::{Piece, Spec, pieces, quote};
@@ -74,9 +74,10 @@ pub fn call<'a>(cx: &EngineCx, name: &str, at: usize, args: Vec<(usize, Value<'a
         "not" => Ok(Value::Bool(!call.value(0, 1)?.is_true())),
         "len" | "index" | "slice" => call.of_parts(),
         "eq" | "ne" | "lt" | "le" | "gt" | "ge" => call.comparing(),
-        "consul_key" | "vault" | "aws_secretsmanager" => Err(call.error(format!(
-            "`{name}` asks a server, and templates are read without a network; pass the value as a variable instead"
+        "consul_key" | "vault" | "aws_secretsmanager" if cx.env.is_none() => Err(call.error(format!(
+            "`{name}` works only in the `variables` of a template; give a variable this value and use it here"
         ))),
+        "consul_key" | "vault" | "aws_secretsmanager" => call.of_services(),
         _ => Err(call.error(match nearest(name, NAMES.iter().copied()) {
             Some(near) => format!("there is no function `{name}`; did you mean `{near}`?"),
             None => format!("there is no function `{name}`"),
@@ -127,6 +128,24 @@ impl<'a> Call<'_, 'a> {
         }
     }
 
+    fn of_services(&self) -> Outcome<'a> {
+        let name = self.name;
+        if name == "aws_secretsmanager" {
+            return Err(self.error(format!(
+                "`{name}` asks AWS Secrets Manager, which needs the EC2 backend, and this build has none; \
+                 pass the value as a variable"
+            )));
+        }
+        let asked = self.cx.services.as_ref();
+        let services =
+            asked.ok_or_else(|| self.error(format!("`{name}` asks a service, and here none may be asked")))?;
+        let answer = match name {
+            "vault" => services.vault(self.text(0, 2)?, self.text(1, 2)?),
+            _ => services.consul_key(self.text(0, 1)?),
+        };
+        answer.map(Value::String).map_err(|reason| self.error(reason))
+    }
+
     fn of_the_run(&self) -> Outcome<'a> {
         let cx = self.cx;
         let text = match self.name {
@@ -144,6 +163,9 @@ impl<'a> Call<'_, 'a> {
             _ => {
                 self.none()?;
                 match self.name {
+                    "build_name" | "build_type" if cx.build_name.is_empty() => {
+                        return Err(self.error(format!("`{}` is known within a build only", self.name)));
+                    }
                     "build_name" => cx.build_name.clone(),
                     "build_type" => cx.build_type.clone(),
                     "pwd" => cx.cwd.to_string_lossy().into_owned(),
@@ -158,7 +180,15 @@ impl<'a> Call<'_, 'a> {
 
     fn fact(&self) -> Result<String, EngineError> {
         let name = self.text(0, 1)?;
-        let Some(facts) = &self.cx.facts else { return Ok(UNKNOWN.to_owned()) };
+        let facts = match &self.cx.facts {
+            BuildFacts::Known(facts) => facts,
+            BuildFacts::Later => return Ok(UNKNOWN.to_owned()),
+            BuildFacts::Never => {
+                return Err(self.error(
+                    "`build` works only in provisioners and post-processors: this is read before the machine runs",
+                ));
+            }
+        };
         match facts.get(name) {
             Some(fact) => to_text(fact).map_err(|reason| self.error(format!("the build's `{name}`: {reason}"))),
             None => Err(self.error(match nearest(name, facts.keys().map(String::as_str)) {
@@ -173,6 +203,9 @@ impl<'a> Call<'_, 'a> {
         let Some(variables) = &self.cx.user else {
             return Err(self.error(format!("`user` belongs to JSON templates; in HCL2 this is `${{var.{name}}}`")));
         };
+        if self.cx.env.is_none() {
+            return Ok(variables.get(name).cloned().unwrap_or_default());
+        }
         variables.get(name).cloned().ok_or_else(|| {
             self.error(match nearest(name, variables.keys().map(String::as_str)) {
                 Some(near) => format!("there is no variable `{name}`; did you mean `{near}`?"),

@@ -32,7 +32,7 @@ pub struct Token {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
     Text(String),
-    Action { at: usize, tokens: Vec<Token> },
+    Action { at: usize, end: usize, tokens: Vec<Token> },
 }
 
 pub fn pieces(text: &str) -> Result<Vec<Piece>, EngineError> {
@@ -66,7 +66,7 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, EngineError> {
                 }
                 tokens.push(lexer.token(open)?);
             };
-            pieces.push(Piece::Action { at: open, tokens });
+            pieces.push(Piece::Action { at: open, end: lexer.pos, tokens });
         }
         pos = lexer.pos;
     }
@@ -140,7 +140,17 @@ impl<'a> Lexer<'a> {
             }
             '.' if !self.rest()[1..].starts_with(|c: char| c.is_ascii_digit()) => self.symbol(1, Kind::Dot),
             '0'..='9' | '.' | '+' | '-' => self.number()?,
-            c if word_start(c) => Kind::Identifier(self.word().to_owned()),
+            c if word_start(c) => {
+                let word = self.word().to_owned();
+                // Go wants a space before the next value.
+                if let Some(next) = self.peek().filter(|c| !SPACE.contains(c) && !".,|:()}=-".contains(*c)) {
+                    return Err(EngineError::new(
+                        self.pos,
+                        format!("a space is missing between `{word}` and `{next}`"),
+                    ));
+                }
+                Kind::Identifier(word)
+            }
             c => return Err(EngineError::new(at, format!("`{c}` means nothing here"))),
         };
         Ok(Token { kind, at, spaced })

@@ -1,10 +1,19 @@
 //! From tokens to what is to be done.
 
+use std::collections::BTreeMap;
+
 use super::EngineError;
 use super::lex::{Kind, Piece, Token, pieces};
 
 /// Deeper nesting is no template that somebody wrote.
 const DEPTH_LIMIT: usize = 64;
+
+/// A text and the templates that it defines.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document {
+    pub nodes: Vec<Node>,
+    pub named: BTreeMap<String, Vec<Node>>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
@@ -25,6 +34,12 @@ pub enum Node {
         over: Pipe,
         body: Vec<Node>,
         otherwise: Vec<Node>,
+    },
+    /// `template` or `block`.
+    Include {
+        name: String,
+        with: Option<Pipe>,
+        at: usize,
     },
     Break,
     Continue,
@@ -66,11 +81,12 @@ pub enum Term {
     Pipe(Pipe),
 }
 
-pub fn parse(text: &str) -> Result<Vec<Node>, EngineError> {
-    let mut parser = Parser { pieces: pieces(text)?.into_iter(), end: text.len(), depth: 0, loops: 0 };
+pub fn parse(text: &str) -> Result<Document, EngineError> {
+    let pieces = pieces(text)?.into_iter();
+    let mut parser = Parser { pieces, end: text.len(), depth: 0, loops: 0, named: BTreeMap::new() };
     let (nodes, closing) = parser.list()?;
     match closing {
-        None => Ok(nodes),
+        None => Ok(Document { nodes, named: parser.named }),
         Some(Closing { word, at, .. }) => Err(EngineError::new(at, format!("there is nothing open for `{word}`"))),
     }
 }
@@ -87,6 +103,7 @@ struct Parser {
     end: usize,
     depth: usize,
     loops: usize,
+    named: BTreeMap<String, Vec<Node>>,
 }
 
 impl Parser {
@@ -99,7 +116,7 @@ impl Parser {
                     nodes.push(Node::Text(text));
                     continue;
                 }
-                Piece::Action { at, tokens } => (at, tokens),
+                Piece::Action { at, tokens, .. } => (at, tokens),
             };
             let keyword = match tokens.first().map(|token| &token.kind) {
                 Some(Kind::Identifier(word)) => word.clone(),
@@ -118,9 +135,16 @@ impl Parser {
                     }
                     nodes.push(if keyword == "break" { Node::Break } else { Node::Continue });
                 }
-                "define" | "template" | "block" => {
-                    let text = format!("`{keyword}` is not supported: an option is one template, without named parts");
-                    return Err(EngineError::new(at, text));
+                "define" => {
+                    if self.depth > 0 {
+                        return Err(EngineError::new(at, "`define` stands outside of everything else"));
+                    }
+                    self.definition(at, tokens)?;
+                }
+                "template" => nodes.push(include(at, tokens)?),
+                "block" => {
+                    nodes.push(include(at, tokens.clone())?);
+                    self.definition(at, tokens)?;
                 }
                 _ => nodes.push(Node::Action(pipe(tokens, at)?)),
             }
@@ -128,13 +152,43 @@ impl Parser {
         Ok((nodes, None))
     }
 
-    fn control(&mut self, keyword: &str, at: usize, mut tokens: Vec<Token>) -> Result<Node, EngineError> {
-        tokens.remove(0);
-        let test = pipe(tokens, at)?;
+    /// The body of a `define` or `block`, up to its `end`.
+    fn definition(&mut self, at: usize, tokens: Vec<Token>) -> Result<(), EngineError> {
+        let keyword = if tokens[0].kind == Kind::Identifier("define".into()) { "define" } else { "block" };
+        let Some(Kind::String(name)) = tokens.get(1).map(|token| &token.kind) else {
+            return Err(EngineError::new(at, format!("`{keyword}` needs a name in quotes")));
+        };
+        if let Some(extra) = tokens.get(2).filter(|_| keyword == "define") {
+            return Err(EngineError::new(extra.at, "this does not belong here"));
+        }
+        self.enter(keyword, at)?;
+        // A loop around a `block` is not one that its body could leave.
+        let loops = std::mem::take(&mut self.loops);
+        let (nodes, closing) = self.list()?;
+        self.loops = loops;
+        self.depth -= 1;
+        match closing {
+            Some(closing) if closing.word == "end" => {
+                self.named.insert(name.clone(), nodes);
+                Ok(())
+            }
+            Some(closing) => Err(EngineError::new(closing.at, format!("`{keyword}` has no `else`"))),
+            None => Err(self.unclosed(keyword, at)),
+        }
+    }
+
+    fn enter(&mut self, keyword: &str, at: usize) -> Result<(), EngineError> {
         self.depth += 1;
         if self.depth > DEPTH_LIMIT {
             return Err(EngineError::new(at, format!("`{keyword}` is nested deeper than {DEPTH_LIMIT} levels")));
         }
+        Ok(())
+    }
+
+    fn control(&mut self, keyword: &str, at: usize, mut tokens: Vec<Token>) -> Result<Node, EngineError> {
+        tokens.remove(0);
+        let test = pipe(tokens, at)?;
+        self.enter(keyword, at)?;
         let is_loop = usize::from(keyword == "range");
         self.loops += is_loop;
         let (then, closing) = self.list()?;
@@ -176,7 +230,18 @@ impl Parser {
     }
 }
 
-fn pipe(tokens: Vec<Token>, at: usize) -> Result<Pipe, EngineError> {
+/// `template "name"` or `template "name" pipe`.
+fn include(at: usize, tokens: Vec<Token>) -> Result<Node, EngineError> {
+    let mut tokens = tokens.into_iter().skip(1);
+    let Some(Token { kind: Kind::String(name), .. }) = tokens.next() else {
+        return Err(EngineError::new(at, "the name of a template stands in quotes"));
+    };
+    let rest: Vec<Token> = tokens.collect();
+    let with = if rest.is_empty() { None } else { Some(pipe(rest, at)?) };
+    Ok(Node::Include { name, with, at })
+}
+
+pub fn pipe(tokens: Vec<Token>, at: usize) -> Result<Pipe, EngineError> {
     let mut tokens = Tokens { list: tokens.into_iter().peekable(), at, depth: 0 };
     let pipe = tokens.pipe()?;
     match tokens.list.next() {

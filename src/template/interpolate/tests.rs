@@ -10,12 +10,13 @@ fn cx() -> EngineCx {
         user: Some([("a".to_owned(), "1".to_owned())].into()),
         build_name: "debian".into(),
         build_type: "qemu".into(),
-        facts: Some([("ID".to_owned(), Value::from("vm-7")), ("Port".to_owned(), Value::from(22))].into()),
+        facts: BuildFacts::Known([("ID".to_owned(), Value::from("vm-7")), ("Port".to_owned(), Value::from(22))].into()),
         root: "/templates".into(),
         cwd: "/home/me".into(),
         version: "1.2.3".into(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_580_738_706),
         env: None,
+        services: None,
     }
 }
 
@@ -83,6 +84,8 @@ fn gos_language() {
         ("{{range $k, $v := .}}{{$k}}={{$v}};{{end}}", "Path=/tmp/x.sh;Vars=A=1 ;"),
         ("{{range .}}{{.}}{{break}}{{end}}{{$.Path}}", "/tmp/x.sh/tmp/x.sh"),
         ("{{index . \"Path\"}} {{len .}}", "/tmp/x.sh 2"),
+        ("{{define \"x\"}}<{{.}}>{{end}}{{template \"x\" .Path}}{{template \"x\"}}", "</tmp/x.sh><<no value>>"),
+        ("{{block \"x\" `a`}}{{.}}{{end}}{{template \"x\" 2}}", "a2"),
     ]);
 }
 
@@ -94,7 +97,6 @@ fn errors_say_what_and_where() {
         ("{{.Path.X}}", 2, "a string has no field `X`"),
         ("{{ nope }}", 3, "there is no function `nope`"),
         ("{{ uper `a` }}", 3, "there is no function `uper`; did you mean `upper`?"),
-        ("{{user `b`}}", 2, "there is no variable `b`; did you mean `a`?"),
         ("{{build `Prot`}}", 2, "the build has no `Prot`; did you mean `Port`?"),
         ("{{split `a-b` `-` 5}}", 2, "`a-b` has 2 parts, and no part 5"),
         ("{{upper}}", 2, "`upper` takes 1 arguments, and there are 0"),
@@ -111,12 +113,25 @@ fn errors_say_what_and_where() {
         ("{{if}}", 0, "a value is missing here"),
         ("{{if 1}}x", 0, "`if` has no `{{end}}` up to byte 9"),
         ("{{end}}", 0, "there is nothing open for `end`"),
+        ("{{user`a`}}", 6, "a space is missing between `user` and ```"),
         ("{{break}}", 0, "`break` stands outside of a `range`"),
         ("{{ 5 + 5 }}", 5, "`+` is not a number"),
         ("{{range 3}}x{{end}}", 8, "`range` cannot go through a whole number"),
         ("{{$x}}", 2, "there is no variable `$x`"),
         ("{{(1}}", 2, "this parenthesis is not closed"),
-        ("{{define \"x\"}}{{end}}", 0, "`define` is not supported: an option is one template, without named parts"),
+        ("{{template \"x\"}}", 0, "there is no template `x`"),
+        ("{{define \"x\"}}y", 0, "`define` has no `{{end}}` up to byte 15"),
+        ("{{if 1}}{{define \"x\"}}{{end}}{{end}}", 8, "`define` stands outside of everything else"),
+        (
+            "{{define \"x\"}}{{template \"x\"}}{{end}}{{template \"x\"}}",
+            14,
+            "templates include each other more than 64 times",
+        ),
+        (
+            "{{vault `a` `b`}}",
+            2,
+            "`vault` works only in the `variables` of a template; give a variable this value and use it here",
+        ),
         ("{{printf \"%d\" \"a\"}}", 14, "`%d` cannot show a string"),
         (
             "{{clean_resource_name `a`}}",
@@ -132,14 +147,39 @@ fn errors_say_what_and_where() {
 
 #[test]
 fn facts_are_unknown_until_the_machine_runs() {
-    let validating = Engine::new(EngineCx { facts: None, ..cx() });
+    let validating = Engine::new(EngineCx { facts: BuildFacts::Later, ..cx() });
     assert_eq!(validating.run("{{build `Whatever`}}", &BTreeMap::new()), Ok("unknown".into()));
+    let builder = Engine::new(EngineCx { facts: BuildFacts::Never, ..cx() });
+    let error = builder.run("{{build `ID`}}", &BTreeMap::new()).expect_err("a builder knows no machine");
+    assert!(error.text.starts_with("`build` works only in provisioners"), "{error}");
 }
 
 #[test]
 fn variables_can_ask_the_environment() {
     let engine = Engine::new(EngineCx { env: Some([("A".to_owned(), "b".to_owned())].into()), ..cx() });
     assert_eq!(engine.run("{{env `A`}}{{env `B`}}", &BTreeMap::new()), Ok("b".into()));
+    let error = engine.run("{{user `b`}}", &BTreeMap::new()).expect_err("variables know each other");
+    assert_eq!(error.text, "there is no variable `b`; did you mean `a`?");
+}
+
+#[test]
+fn elsewhere_an_undeclared_variable_is_empty() {
+    check(&[("<{{user `b`}}>", "<>")]);
+}
+
+#[test]
+fn an_option_without_fields_shows_no_value() {
+    let render = |text: &str| Engine::new(cx()).run(text, &BTreeMap::new());
+    assert_eq!(render("{{.Vars}} {{.A.B}} {{.}} {{print .}}"), Ok("<no value> <no value> <no value> <nil>".into()));
+    assert_eq!(render("{{if .A}}a{{else}}b{{end}}{{range .L}}c{{else}}d{{end}}"), Ok("bd".into()));
+    assert!(render("{{len .}}").is_err());
+}
+
+#[test]
+fn the_build_is_known_within_a_build_only() {
+    let engine = Engine::new(EngineCx { build_name: String::new(), ..cx() });
+    let error = engine.run("{{build_name}}", &BTreeMap::new()).expect_err("no build");
+    assert_eq!(error.text, "`build_name` is known within a build only");
 }
 
 #[test]
@@ -171,6 +211,7 @@ fn agrees_with_gotmpl() {
         "{{slice \"hello\" 2}}{{index \"abc\" 0}}{{len \"abc\"}}",
         "{{- /* gone */ -}} x {{- `y` }}",
         "{{(printf \"%s\" \"a\") | len}}",
+        "{{define \"x\"}}{{if .}}{{.}}{{else}}-{{end}}{{end}}{{template \"x\" 1}}{{template \"x\"}}{{block \"y\" \"z\"}}{{.}}{{end}}",
     ];
     for text in texts {
         let data = gotmpl::Value::Map(Default::default());

@@ -4,172 +4,85 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bakehouse_api::{Body, Diagnostic, Diagnostics, Entry, Facts, Form, Options, Secrets, Span, options};
+use bakehouse_api::value::Data;
+use bakehouse_api::{Body, Diagnostic, Diagnostics, Entry, Facts, Options, Secrets, Span, Value, options};
 
 use super::Request;
-use super::read::Item;
+use super::template::{Builder, PostProcessor, Provisioner, Scope, Template, Text};
 use super::variables::engine_cx;
-use crate::template::interpolate::{Engine, EngineCx};
+use crate::template::interpolate::{BuildFacts, Engine, EngineCx};
 use crate::template::plan::{Build, Late, PostStep, Step};
 
 options! {
     /// What every provisioner can have.
     struct StepOptions {
-        only: Vec<String>,
-        except: Vec<String>,
         pause_before: Duration = Duration::ZERO,
         max_retries: u32 = 0,
         timeout: Option<Duration>,
     }
 }
 
-options! {
-    /// What every post-processor can have.
-    struct PostOptions {
-        name: Option<String>,
-        only: Vec<String>,
-        except: Vec<String>,
-        keep_input_artifact: Option<bool>,
+/// A builder with its name rendered. Steps may call it by that name or by the one that is written.
+struct Named<'a> {
+    name: String,
+    builder: &'a Builder,
+}
+
+impl Named<'_> {
+    fn is_called(&self, name: &str) -> bool {
+        self.builder.name.text == name || self.name == name
     }
 }
 
-const STEP_KEYS: [&str; 7] = ["type", "only", "except", "override", "pause_before", "max_retries", "timeout"];
-const POST_KEYS: [&str; 5] = ["type", "name", "only", "except", "keep_input_artifact"];
-
-/// A builder, as the others refer to it.
-struct Named<'a> {
-    name: String,
-    kind: String,
-    item: &'a Item,
-}
-
-struct Loader<'a> {
-    user: BTreeMap<String, String>,
-    request: &'a Request,
-    diagnostics: &'a mut Diagnostics,
-    names: Vec<String>,
+struct Ready<'a> {
+    step: &'a Provisioner,
+    options: StepOptions,
 }
 
 pub fn builds(
-    root: &Item,
+    template: &Template,
     user: BTreeMap<String, String>,
     request: &Request,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Build> {
-    let mut loader = Loader { user, request, diagnostics, names: Vec::new() };
-    let builders = loader.builders(root);
-    loader.names = builders.iter().map(|builder| builder.name.clone()).collect();
-    let provisioners = loader.steps(root);
-    let on_error = root.get("error-cleanup-provisioner").and_then(|item| loader.step(item));
-    let chains = loader.chains(root);
-    let chosen =
-        |name: &String| (request.only.is_empty() || request.only.contains(name)) && !request.except.contains(name);
-    let build = |builder: &Named<'_>| {
-        let cx = loader.build_cx(builder);
+    let mut planner = Planner { outside: Arc::new(engine_cx(request, user)), request, diagnostics };
+    let builders = planner.builders(template);
+    let steps: Vec<Ready<'_>> =
+        template.provisioners.iter().filter_map(|step| planner.ready(step, &builders)).collect();
+    // It runs for every build: Packer does not look at its `only` and `except`.
+    let on_error = template.on_error.as_ref().and_then(|step| planner.ready(step, &[]));
+    for post in template.chains.iter().flatten() {
+        planner.check_scope(&post.scope, &builders);
+    }
+    let wanted = |build: &&Named<'_>| {
+        (request.only.is_empty() || request.only.contains(&build.name)) && !request.except.contains(&build.name)
+    };
+    let plan = |build: &Named<'_>| {
+        let cx = planner.build_cx(build);
+        let Builder { kind, span, options, .. } = build.builder;
         Build {
-            name: builder.name.clone(),
-            source: cx.body(&builder.kind, &builder.name, builder.item.span(), builder_entries(builder.item), None),
-            provisioners: provisioners
+            name: build.name.clone(),
+            source: cx.body(kind, &build.name, *span, options.clone(), BuildFacts::Never),
+            provisioners: steps
                 .iter()
-                .filter(|step| step.scope.has(&builder.name))
-                .map(|step| step.build(&cx))
+                .filter(|ready| applies(&ready.step.scope, build))
+                .map(|ready| cx.step(ready, build))
                 .collect(),
-            on_error: on_error.as_ref().filter(|step| step.scope.has(&builder.name)).map(|step| step.build(&cx)),
-            post: chains
+            on_error: on_error.as_ref().map(|ready| cx.step(ready, build)),
+            post: template
+                .chains
                 .iter()
-                .map(|chain| post_steps(chain, &cx, &request.except))
+                .map(|chain| cx.chain(chain, build, &request.except))
                 .filter(|chain| !chain.is_empty())
                 .collect(),
         }
     };
-    builders.iter().filter(|builder| chosen(&builder.name)).map(build).collect()
+    builders.iter().filter(wanted).map(plan).collect()
 }
 
-/// A chain ends before the first post-processor that `-except` names.
-fn post_steps(chain: &[RawPost], cx: &BuildCx, except: &[String]) -> Vec<PostStep> {
-    let kept = chain.iter().take_while(|post| !except.contains(&post.name));
-    kept.filter(|post| post.scope.has(&cx.engine.build_name)).map(|post| post.build(cx)).collect()
-}
-
-fn builder_entries(item: &Item) -> Vec<Entry> {
-    entries(item, &["type", "name"])
-}
-
-/// All entries but those.
-fn entries(item: &Item, without: &[&str]) -> Vec<Entry> {
-    let all = item.entries().unwrap_or_default().iter();
-    all.filter(|(name, ..)| !without.contains(&name.as_str()))
-        .map(|(name, name_span, item)| entry(name, *name_span, item))
-        .collect()
-}
-
-fn entry(name: &str, name_span: Span, item: &Item) -> Entry {
-    Entry { name: name.to_owned(), name_span, form: Form::Attribute, node: item.node() }
-}
-
-/// Which builds a step belongs to.
-#[derive(Clone)]
-struct Scope {
-    only: Vec<String>,
-    except: Vec<String>,
-}
-
-impl Scope {
-    fn has(&self, build: &str) -> bool {
-        let names = |list: &[String]| list.iter().any(|name| name == build);
-        (self.only.is_empty() || names(&self.only)) && !names(&self.except)
-    }
-}
-
-struct RawStep {
-    kind: String,
-    span: Span,
-    options: StepOptions,
-    scope: Scope,
-    entries: Vec<Entry>,
-    /// Build name -> what it sets differently.
-    overrides: BTreeMap<String, Vec<Entry>>,
-}
-
-impl RawStep {
-    fn build(&self, cx: &BuildCx) -> Step {
-        let mut entries = self.entries.clone();
-        for entry in self.overrides.get(&cx.engine.build_name).into_iter().flatten() {
-            entries.retain(|known| known.name != entry.name);
-            entries.push(entry.clone());
-        }
-        Step {
-            kind: self.kind.clone(),
-            name: self.kind.clone(),
-            span: self.span,
-            pause_before: self.options.pause_before,
-            max_retries: self.options.max_retries,
-            timeout: self.options.timeout,
-            continue_on_error: false,
-            config: cx.late(&self.kind, &self.kind, self.span, entries),
-        }
-    }
-}
-
-struct RawPost {
-    kind: String,
-    name: String,
-    span: Span,
-    keep_input_artifact: Option<bool>,
-    scope: Scope,
-    entries: Vec<Entry>,
-}
-
-impl RawPost {
-    fn build(&self, cx: &BuildCx) -> PostStep {
-        PostStep {
-            kind: self.kind.clone(),
-            name: self.name.clone(),
-            span: self.span,
-            keep_input_artifact: self.keep_input_artifact,
-            config: cx.late(&self.kind, &self.name, self.span, self.entries.clone()),
-        }
-    }
+fn applies(scope: &Scope, build: &Named<'_>) -> bool {
+    let named = |list: &[Text]| list.iter().any(|name| build.is_called(&name.text));
+    (scope.only.is_empty() || named(&scope.only)) && !named(&scope.except)
 }
 
 /// What the bodies of one build have in common.
@@ -180,8 +93,8 @@ struct BuildCx {
 }
 
 impl BuildCx {
-    fn body(&self, kind: &str, name: &str, span: Span, entries: Vec<Entry>, facts: Option<&Facts>) -> Body {
-        let engine = EngineCx { facts: facts.cloned(), ..EngineCx::clone(&self.engine) };
+    fn body(&self, kind: &str, name: &str, span: Span, entries: Vec<Entry>, facts: BuildFacts) -> Body {
+        let engine = EngineCx { facts, ..EngineCx::clone(&self.engine) };
         Body {
             kind: kind.to_owned(),
             name: name.to_owned(),
@@ -198,192 +111,125 @@ impl BuildCx {
 
     fn late(&self, kind: &str, name: &str, span: Span, entries: Vec<Entry>) -> Late {
         let (cx, kind, name) = (self.clone(), kind.to_owned(), name.to_owned());
-        Late::new(move |facts| Ok(cx.body(&kind, &name, span, entries.clone(), facts)))
+        Late::new(move |facts: Option<&Facts>| Ok(cx.body(&kind, &name, span, entries.clone(), facts.into())))
+    }
+
+    fn step(&self, ready: &Ready<'_>, build: &Named<'_>) -> Step {
+        let Ready { step, options } = ready;
+        let mut entries = step.options.clone();
+        let ours = step.overrides.iter().filter(|(name, _)| build.is_called(&name.text));
+        for entry in ours.flat_map(|(_, entries)| entries) {
+            entries.retain(|known| known.name != entry.name);
+            entries.push(entry.clone());
+        }
+        Step {
+            kind: step.kind.clone(),
+            name: step.kind.clone(),
+            span: step.span,
+            pause_before: options.pause_before,
+            max_retries: options.max_retries,
+            timeout: options.timeout.filter(|timeout| !timeout.is_zero()),
+            continue_on_error: false,
+            config: self.late(&step.kind, &step.kind, step.span, entries),
+        }
+    }
+
+    /// A chain ends before the first post-processor that `-except` names.
+    fn chain(&self, chain: &[PostProcessor], build: &Named<'_>, except: &[String]) -> Vec<PostStep> {
+        let kept = chain.iter().take_while(|post| !except.contains(&post.name));
+        let ours = kept.filter(|post| applies(&post.scope, build));
+        ours.map(|post| PostStep {
+            kind: post.kind.clone(),
+            name: post.name.clone(),
+            span: post.span,
+            keep_input_artifact: post.keep_input_artifact,
+            config: self.late(&post.kind, &post.name, post.span, post.options.clone()),
+        })
+        .collect()
     }
 }
 
-impl Loader<'_> {
-    fn error(&mut self, span: Span, text: impl Into<String>) {
-        self.diagnostics.push(Diagnostic::error(text).at(span));
-    }
+struct Planner<'a> {
+    /// The engine of what belongs to no build.
+    outside: Arc<EngineCx>,
+    request: &'a Request,
+    diagnostics: &'a mut Diagnostics,
+}
 
-    fn build_cx(&self, builder: &Named<'_>) -> BuildCx {
+impl Planner<'_> {
+    fn build_cx(&self, build: &Named<'_>) -> BuildCx {
         let engine = EngineCx {
-            build_name: builder.name.clone(),
-            build_type: builder.kind.clone(),
-            ..engine_cx(self.request, self.user.clone())
+            build_name: build.name.clone(),
+            build_type: build.builder.kind.clone(),
+            ..EngineCx::clone(&self.outside)
         };
         BuildCx { engine: Arc::new(engine), secrets: self.request.secrets.clone() }
     }
 
-    /// The elements of a list under a root key.
-    fn list<'r>(&mut self, root: &'r Item, key: &str) -> &'r [Item] {
-        let Some(item) = root.get(key) else { return &[] };
-        match item.items() {
-            Some(items) => items,
-            None => {
-                self.error(item.span(), format!("`{key}` must be a list, and it is {}", item.kind_name()));
-                &[]
+    fn builders<'t>(&mut self, template: &'t Template) -> Vec<Named<'t>> {
+        if !template.has_builders {
+            self.diagnostics.push(Diagnostic::error("a template needs at least one builder").at(template.span));
+        }
+        let mut builders: Vec<Named<'t>> = Vec::new();
+        let mut first: BTreeMap<String, Span> = BTreeMap::new();
+        for builder in &template.builders {
+            let name = self.name(&builder.name);
+            if let Some(first) = first.get(&name) {
+                let twice = Diagnostic::error(format!("there are two builders named `{name}`")).at(builder.name.span);
+                let twice = twice.related(*first, "the first one");
+                self.diagnostics.push(twice.hint("give one of them another `name`"));
             }
+            first.entry(name.clone()).or_insert(builder.name.span);
+            builders.push(Named { name, builder });
         }
+        builders
     }
 
-    fn builders<'r>(&mut self, root: &'r Item) -> Vec<Named<'r>> {
-        let items = self.list(root, "builders");
-        if items.is_empty() {
-            let span = root.get("builders").unwrap_or(root).span();
-            self.error(span, "a template needs at least one builder");
-        }
-        let mut named: Vec<Named<'r>> = Vec::new();
-        for item in items {
-            let Some(kind) = self.kind(item, "builder") else { continue };
-            let name = self.builder_name(item, &kind);
-            if let Some(first) = named.iter().find(|known| known.name == name) {
-                let twice = Diagnostic::error(format!("there are two builders named `{name}`"))
-                    .at(item.get("name").or(item.get("type")).unwrap_or(item).span())
-                    .related(first.item.span(), "the first one")
-                    .hint("give one of them another `name`");
-                self.diagnostics.push(twice);
-            }
-            named.push(Named { name, kind, item });
-        }
-        named
-    }
-
-    fn builder_name(&mut self, item: &Item, kind: &str) -> String {
-        let Some(name) = item.get("name") else { return kind.to_owned() };
-        let Some(text) = name.text() else {
-            self.error(name.span(), format!("`name` must be a string, and it is {}", name.kind_name()));
-            return kind.to_owned();
-        };
-        let engine = Engine::new(engine_cx(self.request, self.user.clone()));
-        match engine.run(text, &BTreeMap::new()) {
-            Ok(rendered) => rendered,
-            Err(error) => {
-                self.error(name.span(), format!("cannot render `{text}`: {error}"));
-                text.to_owned()
-            }
-        }
-    }
-
-    /// The `type` of a builder, provisioner or post-processor.
-    fn kind(&mut self, item: &Item, what: &str) -> Option<String> {
-        if item.entries().is_none() {
-            self.error(item.span(), format!("a {what} must be an object, and this is {}", item.kind_name()));
-            return None;
-        }
-        let Some(kind) = item.get("type") else {
-            self.error(item.span(), format!("this {what} needs a `type`"));
-            return None;
-        };
-        match kind.text().filter(|kind| !kind.is_empty()) {
-            Some(kind) => Some(kind.to_owned()),
-            None => {
-                self.error(kind.span(), "`type` must be a string that names one");
-                None
-            }
-        }
-    }
-
-    fn steps(&mut self, root: &Item) -> Vec<RawStep> {
-        let items = self.list(root, "provisioners");
-        items.iter().filter_map(|item| self.step(item)).collect()
-    }
-
-    fn step(&mut self, item: &Item) -> Option<RawStep> {
-        let kind = self.kind(item, "provisioner")?;
-        let options: StepOptions = self.common(item, &kind, &STEP_KEYS, &["type", "override"])?;
-        let scope = self.scope(item, &options.only, &options.except);
-        let overrides = self.overrides(item);
-        Some(RawStep { kind, span: item.span(), options, scope, entries: entries(item, &STEP_KEYS), overrides })
-    }
-
-    /// Decodes what all of a sort share: the entries in `keys` but those in `without`.
-    fn common<T: Options>(&mut self, item: &Item, kind: &str, keys: &[&str], without: &[&str]) -> Option<T> {
-        let wanted = |name: &str| keys.contains(&name) && !without.contains(&name);
-        let shared = item.entries().unwrap_or_default().iter().filter(|(name, ..)| wanted(name));
-        let shared = shared.map(|(name, name_span, item)| entry(name, *name_span, item)).collect();
-        let engine = Arc::new(engine_cx(self.request, self.user.clone()));
-        let cx = BuildCx { engine, secrets: self.request.secrets.clone() };
-        T::from_body(&cx.body(kind, kind, item.span(), shared, None), self.diagnostics)
-    }
-
-    fn scope(&mut self, item: &Item, only: &[String], except: &[String]) -> Scope {
-        if !only.is_empty() && !except.is_empty() {
-            let span = item.get("except").unwrap_or(item).span();
-            self.error(span, "only one of `only` and `except` can be set");
-        }
-        for (key, list) in [("only", only), ("except", except)] {
-            for (i, name) in list.iter().enumerate().filter(|(_, name)| !self.names.contains(name)).collect::<Vec<_>>()
-            {
-                let place = item
-                    .get(key)
-                    .map_or(item.span(), |list| list.items().and_then(|items| items.get(i)).unwrap_or(list).span());
-                self.no_builder(name, place);
-            }
-        }
-        Scope { only: only.to_vec(), except: except.to_vec() }
-    }
-
-    fn no_builder(&mut self, name: &str, span: Span) {
-        let unknown = Diagnostic::error(format!("there is no builder named `{name}`")).at(span);
-        self.diagnostics.push(unknown.did_you_mean(name, self.names.iter().map(String::as_str)));
-    }
-
-    fn overrides(&mut self, item: &Item) -> BTreeMap<String, Vec<Entry>> {
-        let Some(item) = item.get("override") else { return BTreeMap::new() };
-        let Some(builders) = item.entries() else {
-            self.error(item.span(), format!("`override` must be an object, and it is {}", item.kind_name()));
-            return BTreeMap::new();
-        };
-        let mut overrides = BTreeMap::new();
-        for (name, name_span, item) in builders {
-            if !self.names.contains(name) {
-                self.no_builder(name, *name_span);
-            } else if item.entries().is_none() {
-                self.error(item.span(), format!("an override must be an object, and this is {}", item.kind_name()));
-            } else {
-                overrides.insert(name.clone(), entries(item, &[]));
-            }
-        }
-        overrides
-    }
-
-    fn chains(&mut self, root: &Item) -> Vec<Vec<RawPost>> {
-        let items = self.list(root, "post-processors");
-        let chain = |item: &Item| match item {
-            Item::Array(items, _) => items.iter().filter_map(|item| self.post(item)).collect(),
-            single => self.post(single).into_iter().collect(),
-        };
-        items.iter().map(chain).collect()
-    }
-
-    /// A name alone stands for a post-processor without options.
-    fn post(&mut self, item: &Item) -> Option<RawPost> {
-        if let Some(kind) = item.text() {
-            let scope = Scope { only: Vec::new(), except: Vec::new() };
-            let (kind, name) = (kind.to_owned(), kind.to_owned());
-            return Some(RawPost {
-                kind,
-                name,
-                span: item.span(),
-                keep_input_artifact: None,
-                scope,
-                entries: Vec::new(),
-            });
-        }
-        let kind = self.kind(item, "post-processor")?;
-        let options: PostOptions = self.common(item, &kind, &POST_KEYS, &["type"])?;
-        let scope = self.scope(item, &options.only, &options.except);
-        let name = options.name.unwrap_or_else(|| kind.clone());
-        let entries = entries(item, &POST_KEYS);
-        Some(RawPost {
-            kind,
-            name,
-            span: item.span(),
-            keep_input_artifact: options.keep_input_artifact,
-            scope,
-            entries,
+    fn name(&mut self, written: &Text) -> String {
+        let engine = Engine::new(EngineCx::clone(&self.outside));
+        engine.run(&written.text, &BTreeMap::new()).unwrap_or_else(|error| {
+            let text = format!("cannot render the name `{}`: {error}", written.text);
+            self.diagnostics.push(Diagnostic::error(text).at(written.span));
+            written.text.clone()
         })
+    }
+
+    /// None after an error. Without `builders`, the names of builders are not looked at.
+    fn ready<'t>(&mut self, step: &'t Provisioner, builders: &[Named<'_>]) -> Option<Ready<'t>> {
+        if !builders.is_empty() {
+            self.check_scope(&step.scope, builders);
+            step.overrides.iter().for_each(|(name, _)| self.check_name(name, builders));
+        }
+        let shared = step.shared.iter().map(|entry| self.with_unit(entry)).collect();
+        let cx = BuildCx { engine: self.outside.clone(), secrets: self.request.secrets.clone() };
+        let body = cx.body(&step.kind, &step.kind, step.span, shared, BuildFacts::Never);
+        StepOptions::from_body(&body, self.diagnostics).map(|options| Ready { step, options })
+    }
+
+    /// A bare number of time is one of nanoseconds to Packer, and seldom meant so.
+    fn with_unit(&mut self, entry: &Entry) -> Entry {
+        let mut entry = entry.clone();
+        if let (Data::Number(number), true) = (&entry.node.value.data, entry.name != "max_retries") {
+            let text = format!("{number} without a unit is {number} nanoseconds");
+            let hint = format!("write \"{number}s\" for seconds");
+            self.diagnostics.push(Diagnostic::warning(text).at(entry.node.span()).hint(hint));
+            entry.node.value = Value::from(format!("{number}ns"));
+        }
+        entry
+    }
+
+    fn check_scope(&mut self, scope: &Scope, builders: &[Named<'_>]) {
+        for name in scope.only.iter().chain(&scope.except) {
+            self.check_name(name, builders);
+        }
+    }
+
+    fn check_name(&mut self, name: &Text, builders: &[Named<'_>]) {
+        if builders.iter().any(|build| build.is_called(&name.text)) {
+            return;
+        }
+        let unknown = Diagnostic::error(format!("there is no builder named `{}`", name.text)).at(name.span);
+        let known = builders.iter().map(|build| build.name.as_str());
+        self.diagnostics.push(unknown.did_you_mean(&name.text, known));
     }
 }

@@ -1,17 +1,23 @@
-//! Legacy JSON templates.
+//! Legacy JSON templates: text to values with places, their form, variables, builds.
 
 mod builds;
+pub mod fix;
 pub(crate) mod read;
+pub mod template;
+mod undeclared;
 mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bakehouse_api::{Diagnostic, Diagnostics, FileId, Secrets};
 
+use super::hcl::version;
 use super::plan::Plan;
-use read::Item;
+use super::services::Services;
+use template::{Template, Text};
 
 /// What a template is loaded with.
 #[derive(Clone, Debug)]
@@ -27,9 +33,13 @@ pub struct Request {
     pub var_files: Vec<VarFile>,
     /// `-var`, in order.
     pub vars: Vec<(String, String)>,
+    /// Warn about values in files for variables that are not declared.
+    pub warn_undeclared: bool,
     pub only: Vec<String>,
     pub except: Vec<String>,
     pub secrets: Secrets,
+    /// What `vault` and `consul_key` ask. None: they are errors.
+    pub services: Option<Arc<dyn Services>>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,71 +48,35 @@ pub struct VarFile {
     pub text: String,
 }
 
-const ROOT_KEYS: [&str; 9] = [
-    "builders",
-    "description",
-    "error-cleanup-provisioner",
-    "min_packer_version",
-    "post-processors",
-    "provisioners",
-    "push",
-    "sensitive-variables",
-    "variables",
-];
+/// The template itself, unless its text is no JSON, and everything wrong with its form.
+pub fn parse(text: &str, file: FileId) -> (Option<Template>, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let root = read::read(text, file, &mut diagnostics);
+    let template = root.and_then(|root| template::template(&root, &mut diagnostics));
+    (template, diagnostics)
+}
 
 /// Everything that can be found wrong is found; a plan comes only from a template without errors.
-pub fn load(text: &str, file: FileId, request: &Request) -> (Option<Plan>, Diagnostics) {
+pub fn plan(template: &Template, request: &Request) -> (Plan, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
-    let plan = load_root(text, file, request, &mut diagnostics);
-    (plan.filter(|_| !diagnostics.has_errors()), diagnostics)
+    if let Some(minimum) = template.min_version.as_ref().filter(|minimum| !minimum.text.is_empty()) {
+        check_version(minimum, &request.version, &mut diagnostics);
+    }
+    let user = variables::resolve(template, request, &mut diagnostics);
+    undeclared::warn(template, &user, &mut diagnostics);
+    (Plan { builds: builds::builds(template, user, request, &mut diagnostics), ..Plan::default() }, diagnostics)
 }
 
-fn load_root(text: &str, file: FileId, request: &Request, diagnostics: &mut Diagnostics) -> Option<Plan> {
-    let root = read::read(text, file, diagnostics)?;
-    let Some(entries) = root.entries() else {
-        diagnostics.push(Diagnostic::error("a template must be an object").at(root.span()));
-        return None;
-    };
-    for (name, name_span, _) in entries {
-        if !name.starts_with('_') && !ROOT_KEYS.contains(&name.as_str()) {
-            let unknown = Diagnostic::error(format!("a template has no key `{name}`")).at(*name_span);
-            diagnostics.push(unknown.did_you_mean(name, ROOT_KEYS));
+fn check_version(minimum: &Text, version: &str, diagnostics: &mut Diagnostics) {
+    let wanted = minimum.text.as_str();
+    let finding = match version::at_least(version, wanted) {
+        Some(true) => return,
+        Some(false) => {
+            format!("this template needs Packer {wanted} or later, and the language here is that of {version}")
         }
-    }
-    if let Some(push) = root.get("push") {
-        diagnostics.push(Diagnostic::warning("`push` has no effect").at(push.span()));
-    }
-    if let Some(minimum) = root.get("min_packer_version") {
-        check_version(minimum, &request.version, diagnostics);
-    }
-    let user = variables::resolve(&root, request, diagnostics);
-    Some(Plan { builds: builds::builds(&root, user, request, diagnostics), ..Plan::default() })
-}
-
-fn check_version(minimum: &Item, version: &str, diagnostics: &mut Diagnostics) {
-    let wanted = minimum.text().and_then(parts);
-    let Some(wanted) = wanted else {
-        let wrong = Diagnostic::error("`min_packer_version` must be a version like \"1.8.0\"");
-        return diagnostics.push(wrong.at(minimum.span()));
+        None => "`min_packer_version` must be a version like \"1.8.0\"".to_owned(),
     };
-    if parts(version).is_some_and(|have| have < wanted) {
-        let text = minimum.text().unwrap_or_default();
-        let old = format!("this template needs Packer {text} or later, and the language here is that of {version}");
-        diagnostics.push(Diagnostic::error(old).at(minimum.span()));
-    }
-}
-
-/// "1.8.0-dev" as numbers.
-fn parts(version: &str) -> Option<[u64; 3]> {
-    let release = version.strip_prefix('v').unwrap_or(version);
-    let release = release.split(['-', '+']).next().unwrap_or(release);
-    let mut numbers = [0; 3];
-    let mut parts = release.split('.');
-    for number in &mut numbers {
-        let Some(part) = parts.next() else { break };
-        *number = part.parse().ok()?;
-    }
-    parts.next().is_none().then_some(numbers)
+    diagnostics.push(Diagnostic::error(finding).at(minimum.span));
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! JSON text to values with places.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bakehouse_api::value::Data;
 use bakehouse_api::{Diagnostic, Diagnostics, FileId, Node, Span, SpanTree, Value};
@@ -92,7 +92,7 @@ pub fn read(text: &str, file: FileId, diagnostics: &mut Diagnostics) -> Option<I
         Some(json) => ('\u{feff}'.len_utf8(), json),
         None => (0, text),
     };
-    let mut reader = Reader { file, bom, diagnostics };
+    let mut reader = Reader { file, json, bom, diagnostics };
     match jsonc_parser::parse_to_ast(json, &Default::default(), &strict()) {
         Ok(parsed) => match &parsed.value {
             Some(value) => Some(reader.item(value)),
@@ -111,6 +111,7 @@ pub fn read(text: &str, file: FileId, diagnostics: &mut Diagnostics) -> Option<I
 
 struct Reader<'a> {
     file: FileId,
+    json: &'a str,
     bom: usize,
     diagnostics: &'a mut Diagnostics,
 }
@@ -126,7 +127,10 @@ impl Reader<'_> {
         match value {
             ast::Value::NullKeyword(_) => scalar(Value::null()),
             ast::Value::BooleanLit(literal) => scalar(literal.value.into()),
-            ast::Value::StringLit(literal) => scalar(Value::from(&*literal.value)),
+            ast::Value::StringLit(literal) => {
+                self.control(&literal.range);
+                scalar(Value::from(&*literal.value))
+            }
             ast::Value::NumberLit(literal) => match literal.value.parse() {
                 Ok(number) => scalar(Value::new(Data::Number(number))),
                 Err(reason) => {
@@ -139,16 +143,29 @@ impl Reader<'_> {
         }
     }
 
+    /// A line break or a tab in a string has to be written as an escape.
+    fn control(&mut self, range: &Range) {
+        if let Some(at) = self.json[range.start..range.end].find(|c: char| c < ' ') {
+            let at = range.start + at;
+            let raw = Diagnostic::error("a string must not hold a control character as it is");
+            let span = self.span(&Range { start: at, end: at + 1 });
+            self.diagnostics.push(raw.at(span).hint("write \\n for a line break and \\t for a tab"));
+        }
+    }
+
     fn object(&mut self, object: &ast::Object<'_>, span: Span) -> Item {
-        let mut entries: Vec<(String, Span, Item)> = Vec::new();
+        let mut entries: Vec<(String, Span, Item)> = Vec::with_capacity(object.properties.len());
+        let mut first: HashMap<&str, Span> = HashMap::new();
         for property in &object.properties {
             let name = property.name.as_str();
             let name_span = self.span(&property.name.range());
-            if let Some((_, first, _)) = entries.iter().find(|(known, ..)| known == name) {
+            self.control(&property.name.range());
+            if let Some(first) = first.get(name) {
                 let twice = Diagnostic::error(format!("`{name}` is set more than once")).at(name_span);
                 self.diagnostics.push(twice.related(*first, "first set here"));
                 continue;
             }
+            first.insert(name, name_span);
             let item = self.item(&property.value);
             entries.push((name.to_owned(), name_span, item));
         }

@@ -12,10 +12,21 @@ fn request() -> Request {
         version: "1.10.0".into(),
         var_files: Vec::new(),
         vars: Vec::new(),
+        warn_undeclared: true,
         only: Vec::new(),
         except: Vec::new(),
         secrets: Secrets::default(),
+        services: None,
     }
+}
+
+/// Both steps in one: a plan comes only from a template without errors.
+fn load(text: &str, file: FileId, request: &Request) -> (Option<Plan>, Diagnostics) {
+    let (template, mut diagnostics) = parse(text, file);
+    let Some(template) = template else { return (None, diagnostics) };
+    let (plan, found) = super::plan(&template, request);
+    diagnostics.extend(found);
+    (Some(plan).filter(|_| !diagnostics.has_errors()), diagnostics)
 }
 
 /// "line:column summary" of every finding.
@@ -139,18 +150,19 @@ fn everything_wrong_is_found_at_once() {
         [
             "6:16 `type` is set more than once",
             "2:1 a template has no key `builder`",
-            "3:23 this template needs Packer 1.99.0 or later, and the language here is that of 1.10.0",
             "4:20 the variable `a` must be a string, and it is a list",
+            "8:2 this builder needs a `type`",
+            "12:46 only one of `only` and `except` can be set",
+            "13:2 a provisioner must be an object, and this is a string",
+            "15:20 `post-processors` must be a list, and it is an object",
+            "3:23 this template needs Packer 1.99.0 or later, and the language here is that of 1.10.0",
             "4:27 the variable `need` has no value",
             "16:25 there is no variable `ned`",
             "7:24 there are two builders named `a`",
-            "8:2 this builder needs a `type`",
+            "11:29 there is no builder named `aa`",
             "11:52 `soon` is not a duration",
-            "12:46 only one of `only` and `except` can be set",
             "12:29 there is no builder named `aa`",
             "12:66 there is no builder named `b`",
-            "13:2 a provisioner must be an object, and this is a string",
-            "15:20 `post-processors` must be a list, and it is an object",
         ]
     );
 }
@@ -160,6 +172,10 @@ fn broken_files() {
     let table = [
         ("", "1:1 the file is empty"),
         ("[]", "1:1 a template must be an object"),
+        (
+            "{\"description\": \"a\tb\", \"builders\": [{\"type\": \"x\"}]}",
+            "1:19 a string must not hold a control character as it is",
+        ),
         ("{}", "1:1 a template needs at least one builder"),
     ];
     for (text, finding) in table {
@@ -190,11 +206,45 @@ fn variables_that_fail() {
 #[test]
 fn variable_files_come_before_var() {
     let text = r#"{"variables": {"a": "1", "b": "1", "c": "1"}, "builders": [{"type": "null", "x": "{{user `a`}}{{user `b`}}{{user `c`}}{{user `d`}}"}]}"#;
-    let file = VarFile { file: FileId(1), text: r#"{"b": 2, "c": "2", "d": "2"}"#.into() };
+    let file = VarFile { file: FileId(1), text: r#"{"b": "2", "c": "2", "d": "2"}"#.into() };
     let request = Request { var_files: vec![file], vars: vec![("c".into(), "3".into())], ..request() };
     let (plan, diagnostics) = load(text, FileId(0), &request);
     assert_eq!(rendered(&plan.expect("loads").builds[0].source, "x"), "1232");
     assert_eq!(diagnostics.0.len(), 1);
     assert_eq!(diagnostics.0[0].severity, Severity::Warning);
     assert_eq!(diagnostics.0[0].summary, "the template does not declare a variable `d`");
+}
+
+#[test]
+fn a_chain_of_many_variables_takes_no_time() {
+    let link = |n: usize| format!("\"v{n}\": \"{{{{user `v{}`}}}}\"", n + 1);
+    let chain: Vec<String> = (0..20_000).map(link).collect();
+    let text = format!(
+        r#"{{"variables": {{{}, "v20000": "end"}}, "builders": [{{"type": "null", "x": "{{{{user `v0`}}}}"}}]}}"#,
+        chain.join(",")
+    );
+    let plan = plan(&text, &request());
+    assert_eq!(rendered(&plan.builds[0].source, "x"), "end");
+}
+
+#[test]
+fn what_packer_takes_and_is_likely_a_slip_is_warned_of() {
+    let text = r#"{
+"Builders": [{"type": "null", "x": {"{{user `a`}}": "{{user `b`}}"}, "name": 5}],
+"variables": {"b1": "", "c": null},
+"sensitive-variables": ["z"],
+"provisioners": [{"type": "shell", "only": "5", "pause_before": 10}],
+"push": {}
+}"#;
+    let request = Request { vars: vec![("c".into(), String::new())], ..request() };
+    assert_eq!(
+        findings(text, &request),
+        [
+            "6:1 `push` has no effect",
+            "4:25 there is no variable `z`",
+            "2:53 the template does not declare a variable `a`: it is empty here",
+            "2:53 the template does not declare a variable `b`: it is empty here",
+            "5:65 10 without a unit is 10 nanoseconds",
+        ]
+    );
 }

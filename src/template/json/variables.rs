@@ -1,25 +1,48 @@
 //! User variables: defaults, then variable files, then `-var`; each may refer to others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use bakehouse_api::decode::scalar_text;
 use bakehouse_api::{Diagnostic, Diagnostics, Span};
 
 use super::Request;
-use super::read::{Item, read};
-use crate::template::interpolate::{Engine, EngineCx};
+use super::read::read;
+use super::template::{Template, not_text};
+use crate::template::interpolate::{BuildFacts, Engine, EngineCx, EngineError, user_variables};
 
 struct Raw {
     text: String,
     span: Option<Span>,
 }
 
-pub fn resolve(root: &Item, request: &Request, diagnostics: &mut Diagnostics) -> BTreeMap<String, String> {
-    let declared: Vec<&str> = match root.get("variables").and_then(Item::entries) {
-        Some(entries) => entries.iter().map(|(name, ..)| name.as_str()).collect(),
-        None => Vec::new(),
+pub fn resolve(template: &Template, request: &Request, diagnostics: &mut Diagnostics) -> BTreeMap<String, String> {
+    let raw = raw(template, request, diagnostics);
+    let resolved = interpolate(raw, request, diagnostics);
+    for name in &template.sensitive {
+        match resolved.get(&name.text) {
+            Some(value) => request.secrets.add(value),
+            None => {
+                let unknown = Diagnostic::warning(format!("there is no variable `{}`", name.text)).at(name.span);
+                diagnostics.push(unknown.did_you_mean(&name.text, resolved.keys().map(String::as_str)));
+            }
+        }
+    }
+    resolved
+}
+
+/// What each variable is set to, before anything is rendered.
+fn raw(template: &Template, request: &Request, diagnostics: &mut Diagnostics) -> BTreeMap<String, Raw> {
+    let mut raw = BTreeMap::new();
+    for variable in &template.variables {
+        if let Some(default) = &variable.default {
+            raw.insert(variable.name.clone(), Raw { text: default.text.clone(), span: Some(default.span) });
+        }
+    }
+    let declared = |name: &str| template.variables.iter().any(|variable| variable.name == name);
+    let undeclared = |name: &str, span: Option<Span>| {
+        let mut warning = Diagnostic::warning(format!("the template does not declare a variable `{name}`"));
+        warning.span = span;
+        warning.did_you_mean(name, template.variables.iter().map(|variable| variable.name.as_str()))
     };
-    let mut raw = defaults(root, diagnostics);
     for file in &request.var_files {
         let Some(item) = read(&file.text, file.file, diagnostics) else { continue };
         let Some(entries) = item.entries() else {
@@ -27,109 +50,117 @@ pub fn resolve(root: &Item, request: &Request, diagnostics: &mut Diagnostics) ->
             continue;
         };
         for (name, name_span, item) in entries {
-            undeclared(name, Some(*name_span), &declared, diagnostics);
-            raw.extend(value(name, item, diagnostics));
+            if request.warn_undeclared && !declared(name) {
+                diagnostics.push(undeclared(name, Some(*name_span)));
+            }
+            if item.text().is_none() && !item.is_null() {
+                diagnostics.push(not_text(name, item));
+            }
+            // Null empties a variable.
+            let text = item.text().unwrap_or_default().to_owned();
+            raw.insert(name.clone(), Raw { text, span: Some(item.span()) });
         }
     }
     for (name, text) in &request.vars {
-        undeclared(name, None, &declared, diagnostics);
+        if !declared(name) {
+            diagnostics.push(undeclared(name, None));
+        }
         raw.insert(name.clone(), Raw { text: text.clone(), span: None });
     }
-    for (name, name_span, item) in root.get("variables").and_then(Item::entries).into_iter().flatten() {
-        if !item.is_null() || raw.contains_key(name) {
+    for variable in &template.variables {
+        let name = &variable.name;
+        if raw.contains_key(name) {
             continue;
         }
         let hint = format!("give it one with -var {name}=... or in a -var-file");
-        diagnostics.push(Diagnostic::error(format!("the variable `{name}` has no value")).at(*name_span).hint(hint));
+        let missing = Diagnostic::error(format!("the variable `{name}` has no value")).at(variable.name_span);
+        diagnostics.push(missing.hint(hint));
         // Nothing that refers to it is wrong as well.
         raw.insert(name.clone(), Raw { text: String::new(), span: None });
     }
-    let resolved = interpolate(raw, request, diagnostics);
-    mark_sensitive(root, &resolved, request, diagnostics);
-    resolved
+    raw
 }
 
-fn defaults(root: &Item, diagnostics: &mut Diagnostics) -> BTreeMap<String, Raw> {
-    let Some(variables) = root.get("variables") else { return BTreeMap::new() };
-    let Some(entries) = variables.entries() else {
-        let text = format!("`variables` must be an object, and it is {}", variables.kind_name());
-        diagnostics.push(Diagnostic::error(text).at(variables.span()));
-        return BTreeMap::new();
-    };
-    entries
-        .iter()
-        .filter(|(_, _, item)| !item.is_null())
-        .filter_map(|(name, _, item)| value(name, item, diagnostics))
-        .collect()
-}
-
-fn value(name: &str, item: &Item, diagnostics: &mut Diagnostics) -> Option<(String, Raw)> {
-    let text = match item {
-        Item::Scalar(node) => scalar_text(&node.value),
-        _ => None,
-    };
-    match text {
-        Some(text) => Some((name.to_owned(), Raw { text, span: Some(item.span()) })),
-        None => {
-            let text = format!("the variable `{name}` must be a string, and it is {}", item.kind_name());
-            diagnostics.push(Diagnostic::error(text).at(item.span()));
-            None
+/// Each after those that it refers to; those that wait for each other come last.
+fn order(raw: &BTreeMap<String, Raw>) -> Vec<String> {
+    let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut users: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut ready = VecDeque::new();
+    for (name, raw) in raw {
+        let needs = user_variables(&raw.text);
+        if needs.is_empty() {
+            ready.push_back(name.as_str());
+        } else {
+            waiting.insert(name, needs.len());
+        }
+        for need in needs {
+            users.entry(need).or_default().push(name);
         }
     }
-}
-
-/// Packer takes them without a word, and templates rely on it.
-fn undeclared(name: &str, span: Option<Span>, declared: &[&str], diagnostics: &mut Diagnostics) {
-    if declared.contains(&name) {
-        return;
+    let mut order = Vec::with_capacity(raw.len());
+    while let Some(name) = ready.pop_front() {
+        order.push(name.to_owned());
+        for user in users.remove(name).unwrap_or_default() {
+            let Some(missing) = waiting.get_mut(user) else { continue };
+            *missing -= 1;
+            if *missing == 0 {
+                waiting.remove(user);
+                ready.push_back(user);
+            }
+        }
     }
-    let mut warning = Diagnostic::warning(format!("the template does not declare a variable `{name}`"));
-    warning.span = span;
-    diagnostics.push(warning.did_you_mean(name, declared.iter().copied()));
+    order.extend(waiting.into_keys().map(str::to_owned));
+    order
 }
 
-/// Variables whose values are known make others known, until all are or no more become so.
 fn interpolate(
     raw: BTreeMap<String, Raw>,
     request: &Request,
     diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, String> {
-    let mut waiting = raw;
-    let mut resolved = BTreeMap::new();
+    let cx = EngineCx {
+        env: Some(request.env.clone()),
+        services: request.services.clone(),
+        ..engine_cx(request, BTreeMap::new())
+    };
+    let mut engine = Engine::new(cx);
+    let mut failed: Vec<(String, EngineError)> = Vec::new();
+    let mut waiting = order(&raw);
+    // A name that is itself computed is no edge of the order: such variables get another round.
     loop {
-        let engine = engine(request, resolved.clone());
-        let mut known = Vec::new();
-        for (name, raw) in &waiting {
-            if let Ok(text) = engine.run(&raw.text, &BTreeMap::new()) {
-                known.push((name.clone(), text));
+        let before = waiting.len();
+        failed.clear();
+        for name in std::mem::take(&mut waiting) {
+            match engine.run(&raw[&name].text, &BTreeMap::new()) {
+                Ok(text) => engine.set_variable(name, text),
+                Err(error) => {
+                    failed.push((name.clone(), error));
+                    waiting.push(name);
+                }
             }
         }
-        if known.is_empty() {
+        if waiting.is_empty() || waiting.len() == before {
             break;
         }
-        for (name, text) in known {
-            waiting.remove(&name);
-            resolved.insert(name, text);
-        }
     }
-    report(&waiting, &resolved, request, diagnostics);
-    resolved.extend(waiting.into_keys().map(|name| (name, String::new())));
-    resolved
+    for name in waiting {
+        engine.set_variable(name, String::new());
+    }
+    report(&failed, &raw, &engine, diagnostics);
+    engine.into_variables()
 }
 
+/// With every name known, what still fails is wrong by itself; the rest wait for each other.
 fn report(
-    waiting: &BTreeMap<String, Raw>,
-    resolved: &BTreeMap<String, String>,
-    request: &Request,
+    failed: &[(String, EngineError)],
+    raw: &BTreeMap<String, Raw>,
+    engine: &Engine,
     diagnostics: &mut Diagnostics,
 ) {
-    // With every name known, what still fails is wrong by itself; the rest wait for each other.
-    let mut all = resolved.clone();
-    all.extend(waiting.keys().map(|name| (name.clone(), String::new())));
-    let engine = engine(request, all);
     let mut own_fault = false;
     let mut circle = Vec::new();
-    for (name, raw) in waiting {
+    for (name, _) in failed {
+        let raw = &raw[name];
         match engine.run(&raw.text, &BTreeMap::new()) {
             Ok(_) => circle.push((name, raw)),
             Err(error) => {
@@ -150,39 +181,18 @@ fn report(
     }
 }
 
-fn engine(request: &Request, user: BTreeMap<String, String>) -> Engine {
-    Engine::new(EngineCx { env: Some(request.env.clone()), ..engine_cx(request, user) })
-}
-
 /// The engine of everything outside of a build.
 pub fn engine_cx(request: &Request, user: BTreeMap<String, String>) -> EngineCx {
     EngineCx {
         user: Some(user),
         build_name: String::new(),
         build_type: String::new(),
-        facts: None,
+        facts: BuildFacts::Never,
         root: request.root.clone(),
         cwd: request.cwd.clone(),
         version: request.version.clone(),
         now: request.now,
         env: None,
-    }
-}
-
-fn mark_sensitive(root: &Item, resolved: &BTreeMap<String, String>, request: &Request, diagnostics: &mut Diagnostics) {
-    let Some(list) = root.get("sensitive-variables") else { return };
-    let Some(names) = list.items() else {
-        diagnostics.push(Diagnostic::error("`sensitive-variables` must be a list of names").at(list.span()));
-        return;
-    };
-    for item in names {
-        match item.text().map(|name| (name, resolved.get(name))) {
-            Some((_, Some(text))) => request.secrets.add(text),
-            Some((name, None)) => {
-                let unknown = Diagnostic::error(format!("there is no variable `{name}`")).at(item.span());
-                diagnostics.push(unknown.did_you_mean(name, resolved.keys().map(String::as_str)));
-            }
-            None => diagnostics.push(Diagnostic::error("this must be the name of a variable").at(item.span())),
-        }
+        services: None,
     }
 }

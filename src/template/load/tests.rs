@@ -519,7 +519,7 @@ fn legacy_json_is_read_too() {
     let case = Case::new(&[("t.json", r#"{"builders": [{"type": "null", "communicator": "none"}]}"#)]);
     let request = LoadRequest { path: "t.json".into(), ..case.request.clone() };
     assert_eq!(load(&request).plan.expect("is sound").builds[0].name, "null");
-    let stdin = Some(r#"{"builders": [{"type": "null", "name": "x"}]}"#.to_owned());
+    let stdin = Some(r#"{"builders": [{"type": "null", "name": "x"}]}"#.into());
     let request = LoadRequest { path: "-".into(), stdin, ..case.request.clone() };
     assert_eq!(load(&request).plan.expect("is sound").builds[0].name, "x");
 }

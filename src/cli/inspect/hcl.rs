@@ -1,41 +1,14 @@
-//! `inspect`: what a template declares, in the form that Packer prints.
+//! A template in HCL2, in the form that Packer prints.
 
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use bakehouse_api::{Result, Secrets};
-
-use super::environment::Environment;
-use super::printable::printable;
-use super::template::{self, TemplateArgs};
-use super::{End, say};
+use crate::cli::printable::printable;
 use crate::report::machine_line;
 use crate::template::hcl::config::{Config, Outline};
-use crate::template::load::{LoadRequest, load};
-use crate::template::plan::Plan;
 use crate::template::printf::quote;
 
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    template: TemplateArgs,
-}
-
-pub fn run(args: Args, machine_readable: bool) -> Result<End> {
-    let environment = Environment::read()?;
-    let request = args.template.request(&environment, &Secrets::default())?;
-    let loaded = load(&LoadRequest { unset_is_unknown: true, ..request });
-    template::print(&loaded.diagnostics, &loaded.sources, &environment);
-    match (&loaded.config, &loaded.plan) {
-        (Some(config), _) if machine_readable => say(machine(config)),
-        (Some(config), _) => say(human(config).trim_end()),
-        (None, Some(plan)) => say(builds(plan).trim_end()),
-        (None, None) => {}
-    }
-    Ok(if loaded.diagnostics.has_errors() { End::Failure } else { End::Success })
-}
-
-fn human(config: &Config) -> String {
+pub fn human(config: &Config) -> String {
     let mut text = format!("Packer Inspect: HCL2 mode\n\n{}", values(config));
     text.push_str("\n> builds:\n\n");
     for (index, build) in config.builds.iter().enumerate() {
@@ -45,7 +18,7 @@ fn human(config: &Config) -> String {
 }
 
 /// Variables and locals.
-pub(super) fn values(config: &Config) -> String {
+pub fn values(config: &Config) -> String {
     let mut text = String::from("> input-variables:\n\n");
     let mut variables: Vec<_> = config.variables.iter().collect();
     variables.sort_by(|a, b| a.name.cmp(&b.name));
@@ -79,30 +52,8 @@ fn outline(index: usize, build: &Outline) -> String {
     text
 }
 
-/// Of a template without the declarations of HCL2.
-fn builds(plan: &Plan) -> String {
-    let mut text = String::from("Packer Inspect: JSON mode\n\n> builds:\n\n");
-    for (index, build) in plan.builds.iter().enumerate() {
-        text.push_str(&outline(
-            index,
-            &Outline {
-                name: Some(build.name.clone()),
-                description: None,
-                sources: vec![build.source.kind.clone()],
-                provisioners: build.provisioners.iter().map(|step| step.kind.clone()).collect(),
-                post_processors: build
-                    .post
-                    .iter()
-                    .map(|chain| chain.iter().map(|step| step.kind.clone()).collect())
-                    .collect(),
-            },
-        ));
-    }
-    text
-}
-
 /// Packer's `template-variable`, `template-builder` and `template-provisioner` lines.
-fn machine(config: &Config) -> String {
+pub fn machine(config: &Config) -> String {
     let now = SystemTime::now();
     let mut lines = Vec::new();
     for variable in &config.variables {

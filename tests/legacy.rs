@@ -1,0 +1,250 @@
+//! Legacy templates, side by side with Debian's packer 1.6.6: what is accepted and refused, what `inspect`
+//! shows, what builds make. Each file of `tests/legacy/` is one case; its `_args` are the command line's.
+
+#![allow(clippy::unwrap_used)] // a test that cannot prepare itself has failed
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const PACKER: &str = "/usr/bin/packer";
+
+/// A template and the arguments that it is read with.
+struct Case {
+    path: PathBuf,
+    args: Vec<String>,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        self.path.file_stem().unwrap().to_string_lossy().into_owned()
+    }
+
+    /// `command` with this template, run where the variable files are.
+    fn run(&self, program: &str, command: &[&str]) -> Ran {
+        run_in(&folder("files"), program, command, &self.args, &self.path)
+    }
+
+    /// `fix` takes no variables.
+    fn fix(&self, program: &str) -> Ran {
+        run_in(&folder("files"), program, &["fix", "-validate=false"], &[], &self.path)
+    }
+}
+
+struct Ran {
+    success: bool,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { success: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/legacy").join(name)
+}
+
+/// The cases of a folder, by name.
+fn cases(name: &str) -> Vec<Case> {
+    let entries = std::fs::read_dir(folder(name)).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| Case { args: args(&path), path }).collect()
+}
+
+fn args(template: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(template).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    json["_args"].as_str().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+fn run_in(dir: &Path, program: &str, command: &[&str], args: &[String], template: &Path) -> Ran {
+    assert!(program != PACKER || Path::new(PACKER).exists(), "{PACKER} is missing: scripts/need test installs it");
+    let output = Command::new(program)
+        .args(command)
+        .args(args)
+        .arg(template)
+        .current_dir(dir)
+        .env("CHECKPOINT_DISABLE", "1")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output();
+    output.unwrap_or_else(|error| panic!("cannot run {program}: {error}")).into()
+}
+
+const OURS: &str = env!("CARGO_BIN_EXE_bakehouse");
+
+/// Fails with all that is wrong, not the first of it.
+#[track_caller]
+fn none(wrong: Vec<String>) {
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn packer_is_the_version_that_we_compare_with() {
+    let version = Command::new(PACKER).arg("version").env("CHECKPOINT_DISABLE", "1").output();
+    let version = version.unwrap_or_else(|error| panic!("{PACKER}: {error}; scripts/need test installs it"));
+    assert!(Ran::from(version).out.contains("v1.6.6"));
+}
+
+#[test]
+fn what_packer_accepts_is_accepted() {
+    let check = |case: &Case| {
+        let (theirs, ours) = (case.run(PACKER, &["validate"]), case.run(OURS, &["validate"]));
+        let fine = theirs.success && ours.success && ours.out.contains("The configuration is valid.");
+        (!fine).then(|| format!("{}\npacker: {}\nours: {}", case.name(), theirs.out + &theirs.err, ours.err))
+    };
+    let cases = cases("accepted");
+    assert!(cases.len() >= 40);
+    none(cases.iter().filter_map(check).collect());
+}
+
+#[test]
+fn what_packer_refuses_is_refused_with_its_place() {
+    let check = |case: &Case| {
+        let (theirs, ours) = (case.run(PACKER, &["validate"]), case.run(OURS, &["validate"]));
+        let placed = ours.err.contains(".json:") || ours.err.contains("cannot read");
+        let fine = !theirs.success && !ours.success && placed && ours.err.contains("error: ");
+        (!fine).then(|| format!("{}\npacker: {}\nours: {}", case.name(), theirs.out + &theirs.err, ours.err))
+    };
+    let cases = cases("rejected");
+    assert!(cases.len() >= 40);
+    none(cases.iter().filter_map(check).collect());
+}
+
+#[test]
+fn syntax_only_asks_for_no_component_and_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, fine) in [
+        (r#"{"builders": [{"type": "no-such"}], "variables": {"a": null}}"#, true),
+        (r#"{"builders": []}"#, true),
+        (r#"{"builders": [{"name": "x"}]}"#, false),
+        (r#"{"builders": [], "bulders": []}"#, false),
+        (r#"{"builders": ["#, false),
+    ] {
+        let path = dir.path().join("t.json");
+        std::fs::write(&path, text).unwrap();
+        for program in [PACKER, OURS] {
+            let ran = run_in(dir.path(), program, &["validate", "-syntax-only"], &[], &path);
+            assert_eq!(ran.success, fine, "{program}: {text}: {}{}", ran.out, ran.err);
+            assert_eq!(ran.out.contains("Syntax-only check passed. Everything looks okay."), fine, "{program}: {text}");
+        }
+    }
+}
+
+/// Lines without the time in front; where Packer's order is that of a hash table, ours is sorted.
+fn sorted(text: &str, machine_readable: bool) -> Vec<String> {
+    let line = |line: &str| match line.split_once(',') {
+        Some((_, rest)) if machine_readable => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    let mut lines: Vec<String> = text.lines().map(line).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn inspect_prints_what_packer_prints() {
+    let mut wrong = Vec::new();
+    for case in cases("accepted").iter().chain(&cases("builds")) {
+        for flags in [&["inspect"][..], &["inspect", "-machine-readable"]] {
+            let (theirs, ours) = (case.run(PACKER, flags), case.run(OURS, flags));
+            let machine_readable = flags.len() > 1;
+            if sorted(&theirs.out, machine_readable) != sorted(&ours.out, machine_readable) {
+                wrong.push(format!("{} {flags:?}\n{}\n---\n{}{}", case.name(), theirs.out, ours.out, ours.err));
+            }
+        }
+    }
+    none(wrong);
+}
+
+#[test]
+fn fix_prints_what_packer_prints() {
+    let mut wrong = Vec::new();
+    for case in cases("fix").iter().chain(&cases("accepted")) {
+        // Packer prints a second `builders` beside the `Builders` that is written.
+        if case.name() == "root-keys-in-any-case" {
+            continue;
+        }
+        let (theirs, ours) = (case.fix(PACKER), case.fix(OURS));
+        if !theirs.success || !ours.success || theirs.out != ours.out {
+            wrong.push(format!("{}\n{}{}\n---\n{}{}", case.name(), theirs.out, theirs.err, ours.out, ours.err));
+        }
+    }
+    none(wrong);
+}
+
+#[test]
+fn every_fixer_of_packer_is_one_of_ours() {
+    let listed = |program: &str, flag: &str| {
+        let ran = run_in(&folder("files"), program, &["fix"], &[], Path::new(flag));
+        let text = ran.out + &ran.err;
+        let (_, list) = text.split_once("in order):").or(text.split_once("in this order:")).unwrap();
+        let names: Vec<String> = list
+            .lines()
+            .filter(|line| line.starts_with("  ") && !line.starts_with("   ") && !line.trim().starts_with('-'))
+            .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+            .collect();
+        names
+    };
+    let theirs = listed(PACKER, "-help");
+    assert!(theirs.len() >= 30, "{theirs:?}");
+    assert_eq!(theirs, listed(OURS, "--help"));
+}
+
+#[test]
+fn what_is_fixed_is_read_once_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.json");
+    std::fs::write(&path, r#"{"builders": [{"type": "virtualbox"}], "extra": 1}"#).unwrap();
+    for program in [PACKER, OURS] {
+        let checked = run_in(dir.path(), program, &["fix"], &[], &path);
+        let said = checked.out + &checked.err;
+        assert!(!checked.success && said.contains("key") && said.contains("extra"), "{program}: {said}");
+        assert!(run_in(dir.path(), program, &["fix", "-validate=false"], &[], &path).success, "{program}");
+    }
+}
+
+/// A folder where one build runs, with the variable files in it.
+fn workshop(template: &Path) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(template, dir.path().join(template.file_name().unwrap())).unwrap();
+    for file in std::fs::read_dir(folder("files")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    dir
+}
+
+/// Builds in a folder of its own; every file that is there afterwards, with its text.
+fn built(program: &str, template: &Path, args: &[String]) -> Result<Vec<(String, String)>, String> {
+    let dir = workshop(template);
+    let ran = run_in(dir.path(), program, &["build"], args, &dir.path().join(template.file_name().unwrap()));
+    if !ran.success {
+        return Err(ran.out + &ran.err);
+    }
+    let here = dir.path().to_string_lossy().into_owned();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "txt") {
+            let text = std::fs::read_to_string(&path).unwrap().replace(&here, "HERE");
+            files.push((path.file_name().unwrap().to_string_lossy().into_owned(), text));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[test]
+fn builds_make_what_packer_makes() {
+    let check = |case: &Case| {
+        let theirs = built(PACKER, &case.path, &case.args);
+        let ours = built(OURS, &case.path, &case.args);
+        (theirs.is_err() || theirs != ours).then(|| format!("{}\n{theirs:#?}\n---\n{ours:#?}", case.name()))
+    };
+    none(cases("builds").iter().filter_map(check).collect());
+}
