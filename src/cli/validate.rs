@@ -40,16 +40,7 @@ pub fn run(args: Args) -> Result<End> {
         fetch: args.evaluate_datasources.then(|| Arc::new(Http::default()) as _),
         ..args.template.request(&environment, &Secrets::default())?
     };
-    if args.syntax_only {
-        let read = check_syntax(&request);
-        template::print(&read.diagnostics, &read.sources, &environment);
-        if read.diagnostics.has_errors() {
-            return Ok(End::Failure);
-        }
-        say("Syntax-only check passed. Everything looks okay.");
-        return Ok(End::Success);
-    }
-    let loaded = load(&request);
+    let loaded = if args.syntax_only { check_syntax(&request) } else { load(&request) };
     let mut findings = loaded.diagnostics;
     if let Some(plan) = loaded.plan {
         findings.extend(prepare(plan, &Kinds::all(), Purpose::Check).1);
@@ -61,7 +52,8 @@ pub fn run(args: Args) -> Result<End> {
     }
     template::print(&findings, &loaded.sources, &environment);
     if end == End::Success {
-        say("The configuration is valid.");
+        let syntax = "Syntax-only check passed. Everything looks okay.";
+        say(if args.syntax_only { syntax } else { "The configuration is valid." });
     }
     Ok(end)
 }
