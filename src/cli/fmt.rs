@@ -7,7 +7,7 @@ use bakehouse_api::{Diagnostic, Diagnostics, Error, Result, SourceMap};
 use similar::TextDiff;
 
 use super::environment::Environment;
-use super::{End, say, switch, template};
+use super::{End, put, say, switch, template};
 use crate::template::hcl::format::format;
 use crate::template::hcl::parser::parse_file;
 
@@ -181,9 +181,4 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 fn difference(name: &str, old: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
     diff.unified_diff().header(&format!("old/{name}"), &format!("new/{name}")).to_string()
-}
-
-/// Writes to standard output. A reader that has gone away (`| head`) is no failure.
-fn put(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }

@@ -4,10 +4,13 @@
 mod argv;
 mod boxes;
 mod build;
+mod completion;
+mod console;
 mod environment;
 mod explain;
 mod fix;
 mod fmt;
+mod functions;
 mod gc;
 mod http;
 mod init;
@@ -16,6 +19,7 @@ mod plugins;
 mod printable;
 mod runtime;
 mod schema;
+mod services;
 mod template;
 mod validate;
 mod version;
@@ -64,6 +68,10 @@ enum Command {
     Explain(explain::Args),
     /// Print a JSON Schema of templates or of one component.
     Schema(schema::Args),
+    /// Try out expressions: line by line, or all of standard input for the result of the last one.
+    Console(console::Args),
+    /// Say what the functions of the language do.
+    Functions(functions::Args),
     /// Rewrite a legacy JSON template with the spellings of today.
     Fix(fix::Args),
     /// Lay out the files of a template.
@@ -72,6 +80,8 @@ enum Command {
     Box(boxes::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
+    /// Print a script that completes words in a shell.
+    Completion(completion::Args),
     /// Print the version.
     Version,
 }
@@ -116,6 +126,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Plugins(command)) => plugins::run(&command),
         Some(Command::Explain(args)) => explain::run(&args),
         Some(Command::Schema(args)) => schema::run(&args),
+        Some(Command::Console(args)) => console::run(args),
+        Some(Command::Functions(args)) => functions::run(&args),
+        Some(Command::Completion(args)) => completion::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
         Some(Command::Fix(args)) => fix::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
@@ -136,6 +149,11 @@ pub fn complain(error: &Error) {
 /// Writes a line to standard output. A reader that has gone away (`| head`) is no failure.
 fn say(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Writes a text that has its own line breaks.
+fn put(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
 /// A switch as Go's flags have them: `-color`, `-color=false`.

@@ -2,11 +2,13 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bakehouse_api::{Diagnostics, Error, FileId, Kind, Result, Secrets, SourceMap};
 
 use super::environment::Environment;
+use super::services::HttpServices;
 use crate::report::diagnostic;
 use crate::template::load::{ConfigType, LoadRequest};
 
@@ -54,18 +56,19 @@ impl TemplateArgs {
             secrets: secrets.clone(),
             now: SystemTime::now(),
             fetch: None,
+            services: Some(Arc::new(HttpServices::new(environment.vars.clone(), environment.cwd.clone()))),
             unset_is_unknown: false,
             stdin,
         })
     }
 }
 
-fn variable(text: &str) -> Result<(String, String), String> {
+pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("it must be a name, an equals sign and a value")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn config_type(word: &str) -> Result<ConfigType, String> {
+pub(super) fn config_type(word: &str) -> Result<ConfigType, String> {
     match word {
         "hcl2" => Ok(ConfigType::Hcl2),
         "json" => Ok(ConfigType::Json),

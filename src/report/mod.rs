@@ -8,7 +8,7 @@ mod human;
 mod json;
 mod machine;
 mod prompt;
-mod redact;
+pub mod redact;
 mod summary;
 mod ui;
 

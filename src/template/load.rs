@@ -12,6 +12,7 @@ use super::hcl::config::Config;
 use super::hcl::{self, load::Session};
 use super::json;
 use super::plan::Plan;
+use super::services::{Services, remembering};
 
 /// The version of Packer whose templates we read: what `required_version` is checked against and
 /// what `packer.version` says.
@@ -72,6 +73,8 @@ pub struct LoadRequest {
     pub now: SystemTime,
     /// Reads the data sources that the selected builds need. None: their values are unknown.
     pub fetch: Option<Arc<dyn Fetch>>,
+    /// Answers the functions that ask for secrets. None: they are errors.
+    pub services: Option<Arc<dyn Services>>,
     /// Take variables without a value as unknown, to show what can be shown.
     pub unset_is_unknown: bool,
     /// What the standard input held, when the path is `-`.
@@ -140,6 +143,7 @@ fn load_json(request: &LoadRequest) -> Loaded {
         only: request.only.clone(),
         except: request.except.clone(),
         secrets: request.secrets.clone(),
+        services: request.services.clone().map(|services| remembering(services, &request.secrets)),
     };
     let (plan, found) = json::plan(&legacy, &request);
     diagnostics.extend(found);

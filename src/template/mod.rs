@@ -10,3 +10,4 @@ pub mod json;
 pub mod load;
 pub mod plan;
 pub mod printf;
+pub mod services;

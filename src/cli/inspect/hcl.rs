@@ -9,7 +9,17 @@ use crate::template::hcl::config::{Config, Outline};
 use crate::template::printf::quote;
 
 pub fn human(config: &Config) -> String {
-    let mut text = String::from("Packer Inspect: HCL2 mode\n\n> input-variables:\n\n");
+    let mut text = format!("Packer Inspect: HCL2 mode\n\n{}", values(config));
+    text.push_str("\n> builds:\n\n");
+    for (index, build) in config.builds.iter().enumerate() {
+        text.push_str(&outline(index, build));
+    }
+    text
+}
+
+/// Variables and locals.
+pub fn values(config: &Config) -> String {
+    let mut text = String::from("> input-variables:\n\n");
     let mut variables: Vec<_> = config.variables.iter().collect();
     variables.sort_by(|a, b| a.name.cmp(&b.name));
     for variable in variables {
@@ -18,10 +28,6 @@ pub fn human(config: &Config) -> String {
     text.push_str("\n> local-variables:\n\n");
     for local in &config.locals {
         let _ = writeln!(text, "local.{}: {}", local.name, quote(&printable(&local.value)));
-    }
-    text.push_str("\n> builds:\n\n");
-    for (index, build) in config.builds.iter().enumerate() {
-        text.push_str(&outline(index, build));
     }
     text
 }

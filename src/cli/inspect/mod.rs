@@ -4,6 +4,8 @@ mod document;
 mod hcl;
 mod legacy;
 
+pub use hcl::values;
+
 use bakehouse_api::{Result, Secrets};
 
 use super::environment::Environment;

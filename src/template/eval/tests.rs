@@ -8,7 +8,7 @@ use crate::template::functions::{CallCx, find};
 use crate::template::hcl::parser::{parse_expression, parse_template};
 
 fn host() -> CallCx {
-    CallCx { root: ".".into(), cwd: "/".into(), env: BTreeMap::new(), now: SystemTime::UNIX_EPOCH }
+    CallCx { root: ".".into(), cwd: "/".into(), env: BTreeMap::new(), now: SystemTime::UNIX_EPOCH, services: None }
 }
 
 fn scope() -> Scope {

@@ -41,10 +41,11 @@ fn same_kind(like: &Value, items: Vec<Value>) -> Value {
 pub(super) fn chunklist(_: &CallCx, args: &Args<'_>) -> Outcome {
     let size = args.int(1)?;
     let size = usize::try_from(size).map_err(|_| args.wrong(1, "the size must not be negative"))?;
-    let items = args.items(0);
+    let whole = unified(args.value(0));
+    let items = whole.as_items().unwrap_or_default();
     let size = if size == 0 { items.len().max(1) } else { size };
-    let chunks = items.chunks(size).map(|chunk| same_kind(args.value(0), chunk.to_vec())).collect();
-    Ok(match type_of(args.value(0)) {
+    let chunks = items.chunks(size).map(|chunk| same_kind(&whole, chunk.to_vec())).collect();
+    Ok(match type_of(&whole) {
         Type::List(element) | Type::Set(element) => list(Type::List(element), chunks),
         _ => Value::tuple(chunks),
     })
@@ -72,11 +73,12 @@ pub(super) fn compact(_: &CallCx, args: &Args<'_>) -> Outcome {
 }
 
 pub(super) fn concat(_: &CallCx, args: &Args<'_>) -> Outcome {
+    (0..args.len()).try_for_each(|i| ordered(args, i))?;
     let items: Vec<Value> = (0..args.len()).flat_map(|i| args.items(i).iter().cloned()).collect();
-    let all_lists = args.values.iter().all(|value| matches!(value.data, Data::List(..) | Data::Set(..)));
+    let all_lists = args.values.iter().all(|value| matches!(value.data, Data::List(..)));
     let types: Vec<Type> = args.values.iter().map(type_of).collect();
     let list_type = if all_lists { unify(&types) } else { None };
-    let (Some(Type::List(element) | Type::Set(element)), tuple) = (list_type, Value::tuple(items)) else {
+    let (Some(Type::List(element)), tuple) = (list_type, Value::tuple(items)) else {
         let items = (0..args.len()).flat_map(|i| args.items(i).iter().cloned()).collect();
         return Ok(Value::tuple(items));
     };
@@ -96,16 +98,31 @@ pub(super) fn index(_: &CallCx, args: &Args<'_>) -> Outcome {
 }
 
 pub(super) fn distinct(_: &CallCx, args: &Args<'_>) -> Outcome {
+    let list = unified(args.value(0));
     let mut kept: Vec<Value> = Vec::new();
-    for item in args.items(0) {
+    for item in list.as_items().unwrap_or_default() {
         if !kept.iter().any(|known| equals(known, item) == Some(true)) {
             kept.push(item.clone());
         }
     }
-    Ok(same_kind(args.value(0), kept))
+    Ok(same_kind(&list, kept))
+}
+
+/// A tuple as a list when its elements have a type in common, as a parameter that is a list makes it.
+fn unified(value: &Value) -> Value {
+    convert(value, &Type::List(Box::new(Type::Any))).unwrap_or_else(|_| value.clone())
+}
+
+/// Refuses a set, whose elements have no places.
+fn ordered(args: &Args<'_>, index: usize) -> Result<(), CallError> {
+    match args.value(index).data {
+        Data::Set(..) => Err(args.wrong(index, "a list is required, and this is a set")),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn element(_: &CallCx, args: &Args<'_>) -> Outcome {
+    ordered(args, 0)?;
     let (items, index) = (args.items(0), args.int(1)?);
     if items.is_empty() {
         return Err(args.wrong(0, "the list is empty"));

@@ -3,6 +3,7 @@
 use bakehouse_api::Value;
 use bakehouse_api::value::Data;
 use bakehouse_api::{Number, Type};
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Args, CallCx, CallError, Outcome, json, strings};
 use crate::template::convert::{convert, to_text};
@@ -74,8 +75,8 @@ fn verb(spec: &Spec, value: &Value) -> Result<String, String> {
         Err(reason) => Err(format!("`%{}`: {reason}", spec.verb)),
     };
     match spec.verb {
-        's' => Ok(spec.text(&to_text(value)?)),
-        'q' => Ok(spec.pad(quote(&to_text(value)?))),
+        's' => Ok(padded(spec, cut(spec, &to_text(value)?))),
+        'q' => Ok(padded(spec, quote(&cut(spec, &to_text(value)?)))),
         't' => to_text(&convert(value, &Type::Bool)?).map(|text| spec.pad(text)),
         'd' | 'b' | 'o' | 'x' | 'X' => integer(spec, &as_number()?),
         'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
@@ -86,9 +87,19 @@ fn verb(spec: &Spec, value: &Value) -> Result<String, String> {
     }
 }
 
+/// Precision and width count what a reader sees as characters.
+fn cut(spec: &Spec, text: &str) -> String {
+    text.graphemes(true).take(spec.precision.unwrap_or(usize::MAX)).collect()
+}
+
+fn padded(spec: &Spec, text: String) -> String {
+    let blank = " ".repeat(spec.width.unwrap_or(0).saturating_sub(text.graphemes(true).count()));
+    if spec.minus { text + &blank } else { blank + &text }
+}
+
 fn anything(spec: &Spec, value: &Value) -> String {
     match &value.data {
-        Data::String(text) if !spec.sharp => spec.text(text),
+        Data::String(text) if !spec.sharp => padded(spec, cut(spec, text)),
         Data::Number(number) if !spec.sharp => {
             Spec { verb: 'g', ..spec.clone() }.float(number.to_f64(), &number.to_string())
         }

@@ -11,6 +11,7 @@ mod network;
 mod numeric;
 mod other;
 mod regexes;
+mod services;
 mod sets;
 mod string;
 mod table;
@@ -19,12 +20,14 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bakehouse_api::value::Data;
 use bakehouse_api::{Number, Type, Value};
 
 use super::convert::{convert, type_name};
+use super::services::Services;
 
 /// What functions may know of the world.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub struct CallCx {
     pub env: BTreeMap<String, String>,
     /// When the run began: the same for every call.
     pub now: SystemTime,
+    /// None: no service may be asked.
+    pub services: Option<Arc<dyn Services>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +111,55 @@ pub struct Param {
 
 type Call = fn(&CallCx, &Args<'_>) -> Outcome;
 
+/// What a function is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Math,
+    Text,
+    Collections,
+    Encodings,
+    Files,
+    Times,
+    Hashes,
+    Networks,
+    Values,
+    Services,
+}
+
+impl Group {
+    pub const ALL: [Self; 10] = [
+        Self::Math,
+        Self::Text,
+        Self::Collections,
+        Self::Encodings,
+        Self::Files,
+        Self::Times,
+        Self::Hashes,
+        Self::Networks,
+        Self::Values,
+        Self::Services,
+    ];
+}
+
+impl std::fmt::Display for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Math => "Numbers",
+            Self::Text => "Strings",
+            Self::Collections => "Collections",
+            Self::Encodings => "Encodings",
+            Self::Files => "Files and paths",
+            Self::Times => "Time",
+            Self::Hashes => "Hashes and UUIDs",
+            Self::Networks => "Networks",
+            Self::Values => "Values and errors",
+            Self::Services => "Secrets",
+        })
+    }
+}
+
 pub struct Function {
+    pub group: Group,
     pub name: &'static str,
     pub params: &'static [Param],
     /// How many of `params` must be given.
@@ -115,6 +168,8 @@ pub struct Function {
     pub variadic: bool,
     pub returns: Kind,
     pub doc: &'static str,
+    /// An expression and what it gives, as HCL.
+    pub example: Option<(&'static str, &'static str)>,
     /// Elements of the arguments end up in the result as they are, unknown or sensitive.
     elementwise: bool,
     /// None: the evaluator's own, as its arguments are not evaluated beforehand.

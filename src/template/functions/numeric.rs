@@ -45,7 +45,7 @@ pub(super) fn min(_: &CallCx, args: &Args<'_>) -> Outcome {
 }
 
 pub(super) fn signum(_: &CallCx, args: &Args<'_>) -> Outcome {
-    Ok(number(args.number(0).signum()))
+    Ok(number(args.int(0)?.signum()))
 }
 
 pub(super) fn sum(_: &CallCx, args: &Args<'_>) -> Outcome {

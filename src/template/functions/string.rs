@@ -49,7 +49,8 @@ pub(super) fn upper_text(text: &str) -> String {
 }
 
 pub(super) fn lower_text(text: &str) -> String {
-    text.chars().map(|c| single(c, c.to_lowercase())).collect()
+    // The one letter whose small form Unicode makes of two characters, and Go of one.
+    text.chars().map(|c| if c == 'İ' { 'i' } else { single(c, c.to_lowercase()) }).collect()
 }
 
 fn single(c: char, mut mapped: impl Iterator<Item = char>) -> char {

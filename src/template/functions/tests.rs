@@ -9,6 +9,7 @@ fn cx() -> CallCx {
         cwd: env!("CARGO_MANIFEST_DIR").into(),
         env: [("HOME".to_owned(), "/home/me".to_owned())].into(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_580_738_706),
+        services: None,
     }
 }
 
@@ -43,6 +44,21 @@ fn the_table_is_sorted_and_every_function_documented() {
     names.dedup();
     assert_eq!(names.len(), all().len());
     assert!(all().iter().all(|function| function.doc.ends_with('.') && function.required <= function.params.len()));
+}
+
+#[test]
+fn arguments_as_cty_takes_them() {
+    check(&[
+        ("distinct", r#"[[1, "1", 1]]"#, r#"["1"]"#),
+        ("chunklist", r#"[[1, "a"], 1]"#, r#"[["1"],["a"]]"#),
+        ("format", r#"["%3s|", "👨‍👩‍👧"]"#, r#""  👨‍👩‍👧|""#),
+        ("format", r#"["%.2q", "éàü"]"#, r#""\"éà\"""#),
+        ("lower", r#"["İ"]"#, r#""i""#),
+    ]);
+    check_wrong(&[
+        ("signum", "[0.5]", "`number`: a whole number is required, and this is 0.5"),
+        ("contains", "[[null], null]", "`value`: this must not be null"),
+    ]);
 }
 
 #[test]

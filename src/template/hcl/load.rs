@@ -11,6 +11,7 @@ use super::{builds, files, locals, required, validation, variables};
 use crate::template::eval::{Evaluator, Scope};
 use crate::template::functions::CallCx;
 use crate::template::load::{LoadRequest, Loaded, PACKER_VERSION};
+use crate::template::services::remembering;
 
 /// What every step of loading works with.
 pub struct Session<'a> {
@@ -34,6 +35,7 @@ impl<'a> Session<'a> {
             cwd: request.cwd.clone(),
             env: request.env.clone(),
             now: request.now,
+            services: request.services.clone().map(|services| remembering(services, &request.secrets)),
         };
         let (sources, diagnostics) = (SourceMap::default(), Diagnostics::default());
         let foreign_data = HashSet::new();
@@ -131,6 +133,22 @@ fn root_of(cwd: &Path, path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
+    }
+}
+
+/// What there is without any template: functions, `path` and `packer`.
+pub fn without_template(request: &LoadRequest) -> Config {
+    let session = Session::new(request);
+    let scope = Scope::new(namespaces(&session, &[]));
+    let host = session.host;
+    Config {
+        variables: Vec::new(),
+        locals: Vec::new(),
+        sources: Vec::new(),
+        builds: Vec::new(),
+        plugins: Default::default(),
+        scope,
+        host,
     }
 }
 

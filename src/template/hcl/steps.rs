@@ -99,6 +99,7 @@ impl Target {
             version: PACKER_VERSION.to_owned(),
             now: self.host.now,
             env: None,
+            services: None,
         }))
     }
 }

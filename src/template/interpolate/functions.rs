@@ -77,9 +77,7 @@ pub fn call<'a>(cx: &EngineCx, name: &str, at: usize, args: Vec<(usize, Value<'a
         "consul_key" | "vault" | "aws_secretsmanager" if cx.env.is_none() => Err(call.error(format!(
             "`{name}` works only in the `variables` of a template; give a variable this value and use it here"
         ))),
-        "consul_key" | "vault" | "aws_secretsmanager" => Err(call.error(format!(
-            "`{name}` asks a server, and templates are read without a network; pass the value as a variable instead"
-        ))),
+        "consul_key" | "vault" | "aws_secretsmanager" => call.of_services(),
         _ => Err(call.error(match nearest(name, NAMES.iter().copied()) {
             Some(near) => format!("there is no function `{name}`; did you mean `{near}`?"),
             None => format!("there is no function `{name}`"),
@@ -128,6 +126,24 @@ impl<'a> Call<'_, 'a> {
             0 => Ok(()),
             count => Err(self.error(format!("`{}` takes no arguments, and there are {count}", self.name))),
         }
+    }
+
+    fn of_services(&self) -> Outcome<'a> {
+        let name = self.name;
+        if name == "aws_secretsmanager" {
+            return Err(self.error(format!(
+                "`{name}` asks AWS Secrets Manager, which needs the EC2 backend, and this build has none; \
+                 pass the value as a variable"
+            )));
+        }
+        let asked = self.cx.services.as_ref();
+        let services =
+            asked.ok_or_else(|| self.error(format!("`{name}` asks a service, and here none may be asked")))?;
+        let answer = match name {
+            "vault" => services.vault(self.text(0, 2)?, self.text(1, 2)?),
+            _ => services.consul_key(self.text(0, 1)?),
+        };
+        answer.map(Value::String).map_err(|reason| self.error(reason))
     }
 
     fn of_the_run(&self) -> Outcome<'a> {

@@ -9,9 +9,12 @@ mod parse;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bakehouse_api::{Facts, Interpolate};
+
+use super::services::Services;
 
 pub use calls::{Part, parts, settle, user_variables};
 pub use parse::{Command, Operand, Pipe, Term};
@@ -35,6 +38,8 @@ pub struct EngineCx {
     pub now: SystemTime,
     /// What `env` knows. None: outside of `variables`, where it may not be asked.
     pub env: Option<BTreeMap<String, String>>,
+    /// What `vault` and `consul_key` ask, where `env` may be asked too.
+    pub services: Option<Arc<dyn Services>>,
 }
 
 /// What `build` knows.

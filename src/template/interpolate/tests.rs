@@ -16,6 +16,7 @@ fn cx() -> EngineCx {
         version: "1.2.3".into(),
         now: SystemTime::UNIX_EPOCH + Duration::from_secs(1_580_738_706),
         env: None,
+        services: None,
     }
 }
 

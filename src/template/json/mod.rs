@@ -9,12 +9,14 @@ mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bakehouse_api::{Diagnostic, Diagnostics, FileId, Secrets};
 
 use super::hcl::version;
 use super::plan::Plan;
+use super::services::Services;
 use template::{Template, Text};
 
 /// What a template is loaded with.
@@ -36,6 +38,8 @@ pub struct Request {
     pub only: Vec<String>,
     pub except: Vec<String>,
     pub secrets: Secrets,
+    /// What `vault` and `consul_key` ask. None: they are errors.
+    pub services: Option<Arc<dyn Services>>,
 }
 
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ fn request() -> Request {
         only: Vec::new(),
         except: Vec::new(),
         secrets: Secrets::default(),
+        services: None,
     }
 }
 

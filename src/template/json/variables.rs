@@ -118,7 +118,11 @@ fn interpolate(
     request: &Request,
     diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, String> {
-    let cx = EngineCx { env: Some(request.env.clone()), ..engine_cx(request, BTreeMap::new()) };
+    let cx = EngineCx {
+        env: Some(request.env.clone()),
+        services: request.services.clone(),
+        ..engine_cx(request, BTreeMap::new())
+    };
     let mut engine = Engine::new(cx);
     let mut failed: Vec<(String, EngineError)> = Vec::new();
     let mut waiting = order(&raw);
@@ -189,5 +193,6 @@ pub fn engine_cx(request: &Request, user: BTreeMap<String, String>) -> EngineCx 
         version: request.version.clone(),
         now: request.now,
         env: None,
+        services: None,
     }
 }
