@@ -7,6 +7,7 @@ mod environment;
 mod fix;
 mod fmt;
 mod gc;
+mod hcl2_upgrade;
 mod http;
 mod inspect;
 mod printable;
@@ -52,6 +53,9 @@ enum Command {
     Inspect(inspect::Args),
     /// Rewrite a legacy JSON template with the spellings of today.
     Fix(fix::Args),
+    /// Write a legacy JSON template as HCL2.
+    #[command(name = "hcl2_upgrade")]
+    Hcl2Upgrade(hcl2_upgrade::Args),
     /// Lay out the files of a template.
     Fmt(fmt::Args),
     /// Remove what builds that were killed have left.
@@ -98,6 +102,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Validate(args)) => validate::run(args),
         Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
         Some(Command::Fix(args)) => fix::run(&args),
+        Some(Command::Hcl2Upgrade(args)) => hcl2_upgrade::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),

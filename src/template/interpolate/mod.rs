@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use bakehouse_api::{Facts, Interpolate};
 
-pub use calls::{Part, parts, settle, user_variables};
+pub use calls::{Part, called_with, parts, settle, user_variables};
 pub use parse::{Command, Operand, Pipe, Term};
 
 /// What the functions of the engine answer from.
