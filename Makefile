@@ -8,13 +8,18 @@ program  := $(target)/release/bakehouse
 # Tests that boot guests stand behind this feature.
 vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests
 
-.PHONY: image test test-fast lint bench clean need-image need-test need-bench build
+.PHONY: image box test test-fast lint bench clean need-image need-box need-test need-bench build
 
 # A bootable Debian disk with a small web service, baked and then booted once.
 image: need-image build
 	base=$$(templates/debian/base.sh) && \
 	  $(program) build -force -var base_image=$$base templates/debian
 	templates/debian/check.sh $(image)
+
+# A Vagrant box and its catalog, which `vagrant up` boots; `make box version=1.1.0` adds a version.
+box: need-box build
+	base=$$(templates/debian/base.sh) && \
+	  $(program) build -force -var base_image=$$base $(if $(version),-var version=$(version)) templates/vagrant
 
 build:
 	cargo build --release --quiet
@@ -41,5 +46,5 @@ clean:
 	cargo clean
 	rm -rf output
 
-need-image need-test need-bench: need-%:
+need-image need-box need-test need-bench: need-%:
 	scripts/need $*

@@ -68,16 +68,20 @@ fn only_reporters_and_commands_print() {
     let words =
         ["println!", "print!(", "eprint!(", "std::io::stdout", "std::io::stderr", "io::stdout()", "io::stderr()"];
     assert_eq!(offenders("src", &words, &["src/cli", "src/report", "src/main.rs"]), [""; 0]);
-    assert_eq!(offenders("backends", &words, &[]).iter().filter(|line| line.contains("/src/")).count(), 0);
+    for below in ["backends", "boxes"] {
+        assert_eq!(offenders(below, &words, &[]).iter().filter(|line| line.contains("/src/")).count(), 0);
+    }
 }
 
 #[test]
 fn only_commands_read_the_environment() {
     let words = ["env::var", "env::args", "env::vars", "env::current_dir"];
     assert_eq!(offenders("src", &words, &["src/cli", "src/main.rs"]), [""; 0]);
-    let found: Vec<String> =
-        offenders("backends", &words, &[]).into_iter().filter(|line| line.contains("/src/")).collect();
-    assert_eq!(found, [""; 0]);
+    for below in ["backends", "boxes"] {
+        let found: Vec<String> =
+            offenders(below, &words, &[]).into_iter().filter(|line| line.contains("/src/")).collect();
+        assert_eq!(found, [""; 0]);
+    }
 }
 
 #[test]
@@ -86,9 +90,10 @@ fn backends_never_use_each_other() {
     for (name, below) in [
         ("api", &[][..]),
         ("kit", &["api"]),
-        ("null", &["api", "kit"]),
-        ("file", &["api", "kit"]),
-        ("qemu", &["api", "kit"]),
+        ("../boxes", &["api"]),
+        ("null", &["api", "kit", "boxes"]),
+        ("file", &["api", "kit", "boxes"]),
+        ("qemu", &["api", "kit", "boxes"]),
     ] {
         let manifest = std::fs::read_to_string(root.join(name).join("Cargo.toml")).unwrap();
         for line in manifest.lines().filter(|line| line.starts_with("bakehouse-")) {
@@ -96,4 +101,12 @@ fn backends_never_use_each_other() {
             assert!(below.contains(&used), "{name} must not use {used}");
         }
     }
+}
+
+#[test]
+fn image_formats_know_no_network_and_no_processes() {
+    let words = ["std::process", "std::net", "tokio"];
+    let found: Vec<String> =
+        offenders("boxes", &words, &[]).into_iter().filter(|line| line.contains("/src/")).collect();
+    assert_eq!(found, [""; 0]);
 }

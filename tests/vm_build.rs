@@ -200,3 +200,54 @@ fn the_debian_template_bakes_a_service_that_answers() {
     let said = String::from_utf8_lossy(&check.stdout);
     assert!(check.status.success() && said.contains("200"), "{said}\n{}", String::from_utf8_lossy(&check.stderr));
 }
+
+#[test]
+fn an_output_that_exists_is_replaced_only_by_force_and_only_by_a_whole_build() {
+    let sandbox = Sandbox::new();
+    sandbox.write("out/old.txt", "kept");
+    let with = |script: &str| template("", &format!(r#"provisioner "shell" {{ inline = ["{script}"] }}"#));
+    sandbox.write("t.pkr.hcl", &with("exit 3"));
+    sandbox.run(&["build", "t.pkr.hcl"]).fails_saying(&["output directory", "exists already", "-force"]);
+    sandbox.run(&["build", "-force", "t.pkr.hcl"]).fails_saying(&["3", "t.pkr.hcl:"]);
+    assert_eq!(sandbox.read("out/old.txt"), "kept", "a build that fails replaces nothing");
+    sandbox.assert_nothing_left();
+
+    sandbox.write("t.pkr.hcl", &with("true"));
+    sandbox.run(&["build", "-force", "t.pkr.hcl"]).ok();
+    let listed: Vec<_> = std::fs::read_dir(sandbox.path("out")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(listed, ["tiny.qcow2"]);
+    sandbox.assert_nothing_left();
+}
+
+/// Debian's signed shim, GRUB and kernel, on a firmware that starts nothing else.
+#[test]
+fn a_signed_guest_boots_under_secure_boot_with_its_own_name_and_the_right_time() {
+    let sandbox = Sandbox::new();
+    let secure = r#"
+  efi_boot         = true
+  efi_secure_boot  = true
+  ssh_timeout      = "10m""#;
+    let script = r#"provisioner "shell" {
+    inline = [
+      "od -An -tu1 -j4 /sys/firmware/efi/efivars/SecureBoot-* | sed 's/^ */secure boot: /'",
+      "echo name: $(hostname)",
+      "echo time: $(date +%s)",
+    ]
+  }"#;
+    let text = template(secure, script)
+        .replace(&tiny().display().to_string(), &support::debian().display().to_string())
+        .replace("ssh_username     = \"tiny\"", "ssh_username     = \"debian\"")
+        .replace("memory           = 256", "memory           = 1024\n  cpus             = 2");
+    sandbox.write("t.pkr.hcl", &text);
+    let outcome = sandbox.run(&["build", "t.pkr.hcl"]).ok();
+    let said = |what: &str| {
+        let line = outcome.stdout.lines().find_map(|line| line.split_once(what));
+        line.unwrap_or_else(|| panic!("no `{what}`\n{}", outcome.all())).1.trim().to_owned()
+    };
+    assert_eq!(said("secure boot: "), "1");
+    assert_eq!(said("name: "), "debian", "the image keeps its own name");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let guest: u64 = said("time: ").parse().unwrap();
+    assert!(now.abs_diff(guest) < 120, "the guest said {guest}, it is {now} here");
+    sandbox.assert_nothing_left();
+}

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod boxes;
 mod guest;
 mod measure;
 mod qemu;
@@ -33,6 +34,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("build", qemu::whole_build),
     ("uploads", qemu::uploads),
     ("added", qemu::added_time),
+    ("boxes", boxes::packing),
 ];
 
 fn main() {

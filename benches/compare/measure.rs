@@ -52,7 +52,8 @@ fn watch_memory(pid: u32, done: &AtomicBool) -> f64 {
         if let Some(mib) = high_water(pid) {
             peak = peak.max(mib);
         }
-        std::thread::sleep(Duration::from_millis(50));
+        // Often enough for a `validate`, which is over after some milliseconds.
+        std::thread::sleep(Duration::from_millis(1));
     }
     peak
 }

@@ -1,11 +1,11 @@
-//! `validate` of a template of 500 lines.
+//! `validate`: a template of 500 lines, a folder of 2,000, and more and more locals.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
 use crate::Bench;
-use crate::measure::{median, run};
+use crate::measure::{Measured, median, run};
 use crate::row::{Goal, Row};
 
 const RUNS: usize = 15;
@@ -19,16 +19,70 @@ pub fn rows(bench: &Bench) -> Result<Vec<Row>, String> {
         theirs.push(validate(&bench.theirs, &template)?);
     }
     let (ours, theirs) = (median(ours), median(theirs));
-    let row =
+    let against =
         |id, goal, what: &str| Row { id, what: what.into(), ours, theirs: Some(theirs), unit: "ms", goal, runs: RUNS };
-    Ok(vec![
-        row("validate-ms", Goal::AtMost(20.0), "validate a template of 500 lines"),
-        row("validate-ratio", Goal::Ratio(0.05), "the same, against packer"),
-    ])
+    Ok([
+        against("validate-ms", Goal::AtMost(20.0), "validate a template of 500 lines"),
+        against("validate-ratio", Goal::Ratio(0.05), "the same, against packer"),
+    ]
+    .into_iter()
+    .chain(folder(bench)?)
+    .chain(locals(bench)?)
+    .collect())
 }
 
 fn validate(binary: &Path, template: &Path) -> Result<f64, String> {
-    Ok(run(Command::new(binary).arg("validate").arg(template))?.wall.as_secs_f64() * 1000.0)
+    Ok(measured(binary, template)?.wall.as_secs_f64() * 1000.0)
+}
+
+fn measured(binary: &Path, template: &Path) -> Result<Measured, String> {
+    run(Command::new(binary).arg("validate").arg(template))
+}
+
+fn row(id: &'static str, what: String, ours: f64, unit: &'static str, goal: Goal) -> Row {
+    Row { id, what, ours, theirs: None, unit, goal, runs: RUNS }
+}
+
+/// A folder of four files with 2,000 lines: time and memory.
+fn folder(bench: &Bench) -> Result<Vec<Row>, String> {
+    let folder = bench.work.path().join("folder");
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    for n in 0..4 {
+        // Each file declares names of its own.
+        let text = text().replace("\"v", &format!("\"f{n}v")).replace("var.v", &format!("var.f{n}v"));
+        let text = text.replace("  l", &format!("  f{n}l")).replace("local.l", &format!("local.f{n}l"));
+        let text = text.replace("\"n", &format!("\"f{n}n")).replace("null.n", &format!("null.f{n}n"));
+        std::fs::write(folder.join(format!("{n}.pkr.hcl")), text).map_err(|error| error.to_string())?;
+    }
+    let runs = (0..RUNS).map(|_| measured(&bench.ours, &folder)).collect::<Result<Vec<_>, _>>()?;
+    let wall = median(runs.iter().map(|run| run.wall.as_secs_f64() * 1000.0).collect());
+    let peak = runs.iter().map(|run| run.peak_mib).fold(0.0, f64::max);
+    Ok(vec![
+        row("validate-folder-ms", "validate a folder of 2,000 lines".into(), wall, "ms", Goal::AtMost(30.0)),
+        row("validate-folder-mib", "the same, peak memory".into(), peak, "MiB", Goal::AtMost(30.0)),
+    ])
+}
+
+/// A chain of locals, each made of the next: the cost of one must not grow with their number.
+fn locals(bench: &Bench) -> Result<Vec<Row>, String> {
+    let mut rows = Vec::new();
+    let mut costs = Vec::new();
+    for (id, count) in [("locals-100-ms", 100), ("locals-1000-ms", 1_000), ("locals-10000-ms", 10_000)] {
+        let template = bench.work.path().join(format!("locals-{count}.pkr.hcl"));
+        let line = |n: usize| match n + 1 {
+            next if next < count => format!("  l{n} = upper(local.l{next})\n"),
+            _ => format!("  l{n} = \"x\"\n"),
+        };
+        let text = format!("locals {{\n{}}}\n", (0..count).map(line).collect::<String>());
+        std::fs::write(&template, text).map_err(|error| error.to_string())?;
+        let runs = (0..RUNS).map(|_| validate(&bench.ours, &template)).collect::<Result<Vec<_>, _>>()?;
+        let wall = median(runs);
+        costs.push(wall);
+        rows.push(row(id, format!("validate {count} locals"), wall, "ms", Goal::AtMost(10.0 + count as f64 / 20.0)));
+    }
+    let growth = costs[2] / costs[1];
+    rows.push(row("locals-growth", "ten times the locals cost".into(), growth, "times", Goal::AtMost(13.0)));
+    Ok(rows)
 }
 
 /// Variables, locals, a few sources and a build: what long templates are made of.

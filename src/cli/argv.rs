@@ -22,9 +22,7 @@ pub fn rewrite(command: &Command, args: impl IntoIterator<Item = OsString>) -> V
             return rewritten;
         }
         let Some(flag) = long_flag(&text) else {
-            if current.get_name() == command.get_name()
-                && let Some(sub) = command.find_subcommand(&text)
-            {
+            if let Some(sub) = current.find_subcommand(&text) {
                 current = sub;
             }
             rewritten.push(arg);
@@ -93,6 +91,7 @@ mod tests {
             ("build -h", "build -h"),
             ("build -frce x", "build --frce x"),
             ("build build", "build build"),
+            ("box catalog -name a/b -force x.box", "box catalog --name=a/b --force x.box"),
             ("build -var", "build --var"),
         ];
         for (written, meant) in cases {

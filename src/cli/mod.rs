@@ -2,6 +2,7 @@
 //! the reporters write to standard output and standard error.
 
 mod argv;
+mod boxes;
 mod build;
 mod environment;
 mod fix;
@@ -20,7 +21,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use bakehouse_api::Result;
+use bakehouse_api::{Error, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Bakes machine images from Packer templates.
@@ -58,6 +59,8 @@ enum Command {
     Hcl2Upgrade(hcl2_upgrade::Args),
     /// Lay out the files of a template.
     Fmt(fmt::Args),
+    /// Look at Vagrant boxes and list them in catalogs.
+    Box(boxes::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Print the version.
@@ -104,8 +107,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Fix(args)) => fix::run(&args),
         Some(Command::Hcl2Upgrade(args)) => hcl2_upgrade::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
+        Some(Command::Box(args)) => boxes::run(args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
+    }
+}
+
+/// Says on standard error what went wrong and what to try.
+pub fn complain(error: &Error) {
+    eprintln!("Error: {error}");
+    for hint in error.hints() {
+        eprintln!("  try: {hint}");
     }
 }
 

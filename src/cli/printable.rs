@@ -34,7 +34,8 @@ fn nested(value: &Value, indent: usize) -> String {
         Data::Map(_, fields) | Data::Object(fields) => {
             let field =
                 |(name, value): (&String, &Value)| format!("{inner}{} = {}\n", quote(name), nested(value, indent + 2));
-            enclosed("{", fields.iter().map(field).collect(), &format!("{outer}}}"))
+            let known = fields.iter().filter(|(_, value)| !value.is_null());
+            enclosed("{", known.map(field).collect(), &format!("{outer}}}"))
         }
     }
 }

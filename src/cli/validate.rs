@@ -9,6 +9,7 @@ use super::http::Http;
 use super::template::{self, TemplateArgs};
 use super::{End, say, switch};
 use crate::engine::{Kinds, Purpose, prepare};
+use crate::report::diagnostic;
 use crate::template::load::{LoadRequest, check_syntax, load};
 
 #[derive(clap::Args)]
@@ -27,6 +28,9 @@ pub struct Args {
     #[arg(long, value_parser = switch, num_args = 0..=1, require_equals = true, default_value = "false",
         default_missing_value = "true", hide_default_value = true, value_name = "BOOL")]
     evaluate_datasources: bool,
+    /// Print the findings as one JSON object, for editors.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
 }
 
 pub fn run(args: Args) -> Result<End> {
@@ -36,24 +40,20 @@ pub fn run(args: Args) -> Result<End> {
         fetch: args.evaluate_datasources.then(|| Arc::new(Http::default()) as _),
         ..args.template.request(&environment, &Secrets::default())?
     };
-    if args.syntax_only {
-        let read = check_syntax(&request);
-        template::print(&read.diagnostics, &read.sources, &environment);
-        if read.diagnostics.has_errors() {
-            return Ok(End::Failure);
-        }
-        say("Syntax-only check passed. Everything looks okay.");
-        return Ok(End::Success);
-    }
-    let loaded = load(&request);
+    let loaded = if args.syntax_only { check_syntax(&request) } else { load(&request) };
     let mut findings = loaded.diagnostics;
     if let Some(plan) = loaded.plan {
         findings.extend(prepare(plan, &Kinds::all(), Purpose::Check).1);
     }
-    template::print(&findings, &loaded.sources, &environment);
-    if findings.has_errors() {
-        return Ok(End::Failure);
+    let end = if findings.has_errors() { End::Failure } else { End::Success };
+    if args.json {
+        say(diagnostic::json(&findings, &loaded.sources));
+        return Ok(end);
     }
-    say("The configuration is valid.");
-    Ok(End::Success)
+    template::print(&findings, &loaded.sources, &environment);
+    if end == End::Success {
+        let syntax = "Syntax-only check passed. Everything looks okay.";
+        say(if args.syntax_only { syntax } else { "The configuration is valid." });
+    }
+    Ok(end)
 }

@@ -7,12 +7,15 @@
 //! [`bakehouse_kit::output::Output`].
 
 mod artifice;
+mod boxes;
 mod checksum;
 mod compress;
 mod manifest;
-mod parallel;
 mod reading;
 mod shell_local;
+mod vagrant;
+mod vagrant_catalog;
+mod vagrant_cloud;
 
 use bakehouse_api::{Artifact, Body, Cx, Diagnostics, Result, Schema, async_trait};
 
@@ -40,7 +43,17 @@ pub struct Row {
 
 /// In the order they are listed to users.
 pub fn table() -> &'static [Row] {
-    &[manifest::ROW, checksum::ROW, compress::ROW, artifice::ROW, shell_local::ROW]
+    &[
+        manifest::ROW,
+        checksum::ROW,
+        compress::ROW,
+        artifice::ROW,
+        shell_local::ROW,
+        vagrant::ROW,
+        vagrant_catalog::ROW,
+        vagrant_cloud::CLOUD,
+        vagrant_cloud::REGISTRY,
+    ]
 }
 
 pub fn find(kind: &str) -> Option<&'static Row> {

@@ -47,12 +47,13 @@ impl Meter {
         Self { cx: cx.clone(), what: what.into(), done: 0, total, shown: Instant::now() }
     }
 
-    fn add(&mut self, bytes: usize) -> io::Result<()> {
+    /// So many more bytes are done. An error at an interrupt.
+    pub fn count(&mut self, bytes: u64) -> io::Result<()> {
         // Not `ErrorKind::Interrupted`: the copying functions would try again.
         if self.cx.cancel().is_cancelled() {
             return Err(io::Error::other("interrupted"));
         }
-        self.done += bytes as u64;
+        self.done += bytes;
         if self.shown.elapsed() >= SHOW_EVERY {
             self.shown = Instant::now();
             self.show(false);
@@ -85,7 +86,7 @@ impl<'a> Metered<'a> {
 impl Read for Metered<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
-        self.meter.add(read)?;
+        self.meter.count(read as u64)?;
         Ok(read)
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use bakehouse_api::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
+use serde_json::json;
 
 /// More than anyone reads, and each costs a walk through its file.
 const SHOWN: usize = 100;
@@ -37,13 +38,52 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a SourceMap) -> Group<'a> {
     for snippet in snippets(diagnostic, sources) {
         group = group.element(snippet);
     }
-    if let Some(detail) = &diagnostic.detail {
-        group = group.element(Level::NOTE.message(detail.as_str()));
+    for note in diagnostic.detail.iter().chain(&diagnostic.values) {
+        group = group.element(Level::NOTE.message(note.as_str()));
     }
     if let Some(hint) = &diagnostic.hint {
         group = group.element(Level::HELP.message(hint.as_str()));
     }
     group
+}
+
+/// All findings for programs: the form that docs/reference/diagnostics.md describes.
+pub fn json(diagnostics: &Diagnostics, sources: &SourceMap) -> serde_json::Value {
+    let related = |(span, why): &(Span, String)| json!({ "range": range(*span, sources), "message": why });
+    let finding = |diagnostic: &Diagnostic| {
+        json!({
+            "severity": match diagnostic.severity {
+                Severity::Warning => "warning",
+                Severity::Error => "error",
+            },
+            "summary": diagnostic.summary,
+            "detail": diagnostic.detail,
+            "values": diagnostic.values,
+            "hint": diagnostic.hint,
+            "range": diagnostic.span.and_then(|span| range(span, sources)),
+            "related": diagnostic.related.iter().map(related).collect::<Vec<_>>(),
+        })
+    };
+    let errors = diagnostics.errors();
+    json!({
+        "format_version": "1",
+        "valid": errors == 0,
+        "error_count": errors,
+        "warning_count": diagnostics.0.len() - errors,
+        "diagnostics": diagnostics.0.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn range(span: Span, sources: &SourceMap) -> Option<serde_json::Value> {
+    let source = sources.get(span.file)?;
+    let Range { start, end } = clamp(span, &source.text);
+    let position = |at: usize| {
+        let before = &source.text[..at];
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let column = before.rsplit('\n').next().map_or(0, |tail| tail.chars().count()) + 1;
+        json!({ "line": line, "column": column, "byte": at })
+    };
+    Some(json!({ "filename": source.path, "start": position(start), "end": position(end) }))
 }
 
 /// One snippet for each file that is involved, the file of the finding itself first.
@@ -133,6 +173,23 @@ mod tests {
           = note: only one of them can count
           = help: remove one
         ");
+    }
+
+    #[test]
+    fn programs_get_places_as_numbers() {
+        let mut sources = SourceMap::default();
+        let file = sources.add("a.pkr.hcl", "ä = 1\nb = ö\n");
+        let mut error = Diagnostic::error("wrong").at(Span::new(file, 11, 13)).hint("try this");
+        error.values.push("b is 1".into());
+        let mut all = Diagnostics::from(error);
+        all.push(Diagnostic::warning("nowhere"));
+        let json = super::json(&all, &sources);
+        assert_eq!((json["valid"].as_bool(), json["warning_count"].as_u64()), (Some(false), Some(1)));
+        let first = &json["diagnostics"][0];
+        assert_eq!(first["range"]["start"], serde_json::json!({ "line": 2, "column": 5, "byte": 11 }));
+        assert_eq!(first["range"]["end"]["column"], 6);
+        assert_eq!((first["hint"].as_str(), first["values"][0].as_str()), (Some("try this"), Some("b is 1")));
+        assert!(json["diagnostics"][1]["range"].is_null());
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Diagnostic {
     /// Other places that matter, each with a word about why ("first defined here").
     pub related: Vec<(Span, String)>,
     pub hint: Option<String>,
+    /// The values that took part: "var.x is \"a\"".
+    pub values: Vec<String>,
     /// The template as such is right: the error is that it cannot be built here and now.
     pub only_to_build: bool,
 }
@@ -33,7 +35,16 @@ impl Diagnostic {
 
     fn new(severity: Severity, summary: impl Into<String>) -> Self {
         let summary = summary.into();
-        Self { severity, summary, detail: None, span: None, related: Vec::new(), hint: None, only_to_build: false }
+        Self {
+            severity,
+            summary,
+            detail: None,
+            span: None,
+            related: Vec::new(),
+            hint: None,
+            values: Vec::new(),
+            only_to_build: false,
+        }
     }
 
     pub fn at(mut self, span: Span) -> Self {

@@ -338,6 +338,10 @@ fn artifact_facts(builder: &QemuBuilder, resolved: &Resolved) -> std::collection
         ("architecture", architecture.to_owned()),
         ("firmware", if options.uefi() { "uefi" } else { "bios" }.to_owned()),
         ("disk_name", builder.vm_name.clone()),
+        ("disk_interface", options.disk_interface.as_str().to_owned()),
+        ("net_device", options.net_device.clone()),
+        ("cpus", options.cpus.to_string()),
+        ("memory", options.memory.to_string()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()

@@ -2,16 +2,15 @@
 
 use std::io::{self, Write};
 
+use bakehouse_boxes::gzip::{self, deflater};
+use bakehouse_boxes::parallel::{Encode, Parallel, threads};
 use bzip2::write::BzEncoder;
-use libdeflater::{CompressionLvl, Compressor, crc32};
+use libdeflater::crc32;
 use liblzma::stream::{Check, MtStreamBuilder};
 use liblzma::write::XzEncoder;
 
-use super::super::parallel::{Encode, Parallel, threads};
 use super::format::Codec;
 
-/// Blocks of this size cost no more than a thousandth in ratio.
-const GZIP_BLOCK: usize = 1024 * 1024;
 /// What BGZF allows, with room for a block that does not compress.
 const BGZF_BLOCK: usize = 0xff00;
 /// An empty block, which tells a complete file from a cut one.
@@ -32,7 +31,7 @@ impl<W: Write> Encoder<W> {
         let usual = level.unwrap_or(DEFAULT_LEVEL);
         Ok(match codec {
             Codec::None => Self::Plain(inner),
-            Codec::Gzip => Self::Gzip(Parallel::new(inner, GZIP_BLOCK, || gzip(usual))?),
+            Codec::Gzip => Self::Gzip(Parallel::new(inner, gzip::BLOCK, || gzip::encoder(usual))?),
             Codec::Bgzf => Self::Bgzf(Parallel::new(inner, BGZF_BLOCK, || bgzf(usual))?),
             // One stream is one block of bzip2 itself, whose size is the level.
             Codec::Bzip2 => Self::Bzip2(Parallel::new(inner, usual as usize * 100_000 - 1_000, || Ok(bzip2(usual)))?),
@@ -86,24 +85,8 @@ impl<W: Write> Write for Encoder<W> {
     }
 }
 
-fn deflater(level: u32) -> io::Result<Compressor> {
-    let level = CompressionLvl::new(level as i32).map_err(|error| io::Error::other(format!("{error:?}")))?;
-    Ok(Compressor::new(level))
-}
-
 fn overflow(error: libdeflater::CompressionError) -> io::Error {
     io::Error::other(error.to_string())
-}
-
-/// Each block is a member of its own; readers of gzip put them together.
-fn gzip(level: u32) -> io::Result<Encode> {
-    let mut compressor = deflater(level)?;
-    Ok(Box::new(move |block| {
-        let mut out = vec![0; compressor.gzip_compress_bound(block.len())];
-        let size = compressor.gzip_compress(block, &mut out).map_err(overflow)?;
-        out.truncate(size);
-        Ok(out)
-    }))
 }
 
 /// gzip members that carry their own compressed size, so that a reader can jump between them.

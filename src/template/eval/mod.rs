@@ -8,6 +8,7 @@ mod spans;
 mod special;
 mod template;
 mod traversal;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,7 +58,12 @@ impl<'a> Evaluator<'a> {
     }
 
     pub fn eval(&mut self, expr: &Expr, scope: &Scope) -> Option<Value> {
-        with_stack(|| self.eval_here(expr, scope))
+        let first = self.diagnostics.0.len();
+        let value = with_stack(|| self.eval_here(expr, scope));
+        if value.is_none() {
+            self.explain(expr, scope, first);
+        }
+        value
     }
 
     fn eval_here(&mut self, expr: &Expr, scope: &Scope) -> Option<Value> {
@@ -84,12 +90,21 @@ impl<'a> Evaluator<'a> {
     /// Evaluates to a value of that type.
     pub fn eval_as(&mut self, expr: &Expr, ty: &Type, scope: &Scope) -> Option<Value> {
         let value = self.eval(expr, scope)?;
-        self.convert(&value, ty, expr.span)
+        let first = self.diagnostics.0.len();
+        let converted = self.convert(&value, ty, expr.span);
+        if converted.is_none() {
+            self.explain(expr, scope, first);
+        }
+        converted
     }
 
     pub fn convert(&mut self, value: &Value, ty: &Type, span: Span) -> Option<Value> {
         match convert::convert(value, ty) {
             Ok(value) => Some(value),
+            // The reason may quote the value.
+            Err(_) if value.has_sensitive() => {
+                self.error(span, format!("this sensitive value is no {}", convert::type_name(ty)))
+            }
             Err(reason) => self.error(span, format!("{reason}, and this is {}", value.kind_name())),
         }
     }
@@ -263,6 +278,7 @@ impl<'a> Evaluator<'a> {
         match call.name.text.as_str() {
             "try" => return self.call_try(call, span, scope),
             "can" => return self.call_can(call, span, scope),
+            "convert" => return self.call_convert(call, span, scope),
             _ => {}
         }
         let args = self.args(call, scope);

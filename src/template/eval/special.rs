@@ -1,4 +1,4 @@
-//! Functions whose arguments are not simply values: `try`, `can`, `templatefile`.
+//! Functions whose arguments are not simply values: `try`, `can`, `convert`, `templatefile`.
 
 use std::path::Path;
 
@@ -43,6 +43,20 @@ impl Evaluator<'_> {
                 result => result.is_ok().into(),
             }),
             args => self.error(span, format!("`can` takes one expression, and there are {}", args.len())),
+        }
+    }
+
+    /// The second argument is a type, not a value.
+    pub(super) fn call_convert(&mut self, call: &Call, span: Span, scope: &Scope) -> Option<Value> {
+        let [value, ty] = call.args.as_slice() else {
+            let count = call.args.len();
+            return self.error(span, format!("convert(value, type) takes 2 arguments, and there are {count}"));
+        };
+        let (from, constraint) = (self.eval(value, scope), self.constraint(ty));
+        let (from, constraint) = (from?, constraint?);
+        match constraint.apply(&from) {
+            Ok(converted) => Some(converted),
+            Err(reason) => self.error(value.span, format!("{reason}, and this is {}", from.kind_name())),
         }
     }
 

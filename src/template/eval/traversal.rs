@@ -142,7 +142,7 @@ impl Evaluator<'_> {
                 }
             }
             Data::Set(..) => {
-                return self.error(span, "the elements of a set have no index; `tolist` or `sort` make a list of it");
+                return self.error(span, "the elements of a set have no index; `sort` makes a list of them");
             }
             _ => return self.error(span, format!("{} has no elements", value.kind_name())),
         };

@@ -49,12 +49,5 @@ pub(super) fn regex_replace(_: &CallCx, args: &Args<'_>) -> Outcome {
 }
 
 pub(super) fn replace(_: &CallCx, args: &Args<'_>) -> Outcome {
-    let (text, search, replacement) = (args.str(0), args.str(1), args.str(2));
-    match search.strip_prefix('/').and_then(|search| search.strip_suffix('/')) {
-        Some(pattern) if !pattern.is_empty() => {
-            let pattern = compile(args, 1, pattern)?;
-            Ok(pattern.replace_all(text, replacement).into_owned().into())
-        }
-        _ => Ok(text.replace(search, replacement).into()),
-    }
+    Ok(args.str(0).replace(args.str(1), args.str(2)).into())
 }

@@ -103,7 +103,7 @@ pub(super) const TABLE: &[Function] = &[
     function("regex", params!(pattern String, text String), Any, "The first match; with groups, a list or an object of them.", regexes::regex),
     function("regex_replace", params!(text String, pattern String, replacement String), String, "A text whose matches are replaced; `$1` is a group.", regexes::regex_replace),
     function("regexall", params!(pattern String, text String), Any, "All matches, each as `regex` gives it.", regexes::regexall),
-    function("replace", params!(text String, search String, replacement String), String, "A text with every occurrence replaced; /search/ is a regular expression.", regexes::replace),
+    function("replace", params!(text String, search String, replacement String), String, "A text with every occurrence replaced; regex_replace takes patterns.", regexes::replace),
     function("reverse", params!(list Sequence), Any, "A list from back to front.", collection::reverse).elementwise(),
     function("rfc3339_parse", params!(time String), Any, "The parts of an RFC 3339 time as an object.", time::rfc3339_parse),
     function("rsadecrypt", params!(ciphertext String, private_key String), String, "The text that a Base64 ciphertext hides from everyone without the RSA key.", hash::rsadecrypt),

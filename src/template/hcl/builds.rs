@@ -160,19 +160,29 @@ fn build_block(session: &mut Session<'_>, block: &Expanded, config: &mut Config)
             }
         }
     }
-    let labels = |steps: &[Expanded]| steps.iter().map(|step| step.labels[0].text.clone()).collect::<Vec<_>>();
+    let mut labels = |steps: &[Expanded]| steps.iter().map(|step| outlined(session, step)).collect::<Vec<_>>();
+    let (provisioners, post_processors) =
+        (labels(&parts.provisioners), parts.chains.iter().map(|chain| labels(chain)).collect());
     config.builds.push(Outline {
         name: parts.name.clone(),
         description,
         sources: parts.usages.iter().map(|usage| usage.id.clone()).collect(),
-        provisioners: labels(&parts.provisioners),
-        post_processors: parts.chains.iter().map(|chain| labels(chain)).collect(),
+        provisioners,
+        post_processors,
     });
     if parts.usages.is_empty() && !session.diagnostics.has_errors() && !session.partly_unknown {
         let warning = Diagnostic::warning("this build has no sources: it makes nothing").at(block.header());
         session.diagnostics.push(warning.hint("name them with `sources = [\"source.type.name\"]`"));
     }
     Some(parts)
+}
+
+/// "shell", or "shell.setup" for one that has a name.
+fn outlined(session: &mut Session<'_>, step: &Expanded) -> String {
+    let kind = &step.labels[0].text;
+    let name = step.block.body.attribute("name");
+    let name = name.and_then(|name| session.quietly(|session| text(session, name, &step.scope)));
+    name.map_or_else(|| kind.clone(), |name| format!("{kind}.{name}"))
 }
 
 fn text(session: &mut Session<'_>, attribute: &Attribute, scope: &Scope) -> Option<String> {

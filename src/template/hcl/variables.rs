@@ -246,6 +246,7 @@ fn resolve(session: &mut Session<'_>, declaration: &Declaration, given: Given) -
         Ok(value) => Some(value),
         Err(reason) => {
             let name = &declaration.name.text;
+            let reason = if declaration.sensitive { "it is sensitive, and not shown".to_owned() } else { reason };
             let error =
                 Diagnostic::error(format!("the value of the variable `{name}` does not fit its type: {reason}"));
             let error = match span {
@@ -271,7 +272,9 @@ fn parse_text(
     if untyped || matches!(declaration.constraint.ty, Type::String | Type::Number) {
         return Some((Value::from(text), None));
     }
-    let file = session.sources.add(origin, text);
+    // An error would show the text.
+    let shown = if declaration.sensitive { "" } else { text };
+    let file = session.sources.add(origin, shown);
     let expr = match parse_expression(file, text) {
         Ok(expr) => expr,
         Err(diagnostics) => {

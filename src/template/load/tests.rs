@@ -693,6 +693,8 @@ build {
       |
     5 |   b = upper(var.name, 1)
       |                       ^
+      |
+      = note: var.name is "x"
 
     error: this object has no attribute `y`
      --> a.pkr.hcl:6:17

@@ -7,4 +7,5 @@ mod build;
 mod bulk;
 mod devices;
 mod failures;
+mod screen;
 mod typing;
