@@ -1,24 +1,16 @@
 //! Legacy templates, side by side with Debian's packer 1.6.6: what is accepted and refused, what `inspect`
-//! shows, what builds make. Each file of `tests/legacy/` is one case; its `_args` are the command line's.
+//! shows, what builds make.
 
 #![allow(clippy::unwrap_used)] // a test that cannot prepare itself has failed
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+mod cases;
 
-const PACKER: &str = "/usr/bin/packer";
+use std::path::Path;
+use std::process::Command;
 
-/// A template and the arguments that it is read with.
-struct Case {
-    path: PathBuf,
-    args: Vec<String>,
-}
+use cases::{Case, OURS, PACKER, Ran, built, cases, folder, none, run_in};
 
 impl Case {
-    fn name(&self) -> String {
-        self.path.file_stem().unwrap().to_string_lossy().into_owned()
-    }
-
     /// `command` with this template, run where the variable files are.
     fn run(&self, program: &str, command: &[&str]) -> Ran {
         run_in(&folder("files"), program, command, &self.args, &self.path)
@@ -28,59 +20,6 @@ impl Case {
     fn fix(&self, program: &str) -> Ran {
         run_in(&folder("files"), program, &["fix", "-validate=false"], &[], &self.path)
     }
-}
-
-struct Ran {
-    success: bool,
-    out: String,
-    err: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Self { success: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/legacy").join(name)
-}
-
-/// The cases of a folder, by name.
-fn cases(name: &str) -> Vec<Case> {
-    let entries = std::fs::read_dir(folder(name)).unwrap();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths.into_iter().map(|path| Case { args: args(&path), path }).collect()
-}
-
-fn args(template: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(template).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    json["_args"].as_str().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
-}
-
-fn run_in(dir: &Path, program: &str, command: &[&str], args: &[String], template: &Path) -> Ran {
-    assert!(program != PACKER || Path::new(PACKER).exists(), "{PACKER} is missing: scripts/need test installs it");
-    let output = Command::new(program)
-        .args(command)
-        .args(args)
-        .arg(template)
-        .current_dir(dir)
-        .env("CHECKPOINT_DISABLE", "1")
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null())
-        .output();
-    output.unwrap_or_else(|error| panic!("cannot run {program}: {error}")).into()
-}
-
-const OURS: &str = env!("CARGO_BIN_EXE_bakehouse");
-
-/// Fails with all that is wrong, not the first of it.
-#[track_caller]
-fn none(wrong: Vec<String>) {
-    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[test]
@@ -206,37 +145,6 @@ fn what_is_fixed_is_read_once_more() {
         assert!(!checked.success && said.contains("key") && said.contains("extra"), "{program}: {said}");
         assert!(run_in(dir.path(), program, &["fix", "-validate=false"], &[], &path).success, "{program}");
     }
-}
-
-/// A folder where one build runs, with the variable files in it.
-fn workshop(template: &Path) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::copy(template, dir.path().join(template.file_name().unwrap())).unwrap();
-    for file in std::fs::read_dir(folder("files")).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
-    }
-    dir
-}
-
-/// Builds in a folder of its own; every file that is there afterwards, with its text.
-fn built(program: &str, template: &Path, args: &[String]) -> Result<Vec<(String, String)>, String> {
-    let dir = workshop(template);
-    let ran = run_in(dir.path(), program, &["build"], args, &dir.path().join(template.file_name().unwrap()));
-    if !ran.success {
-        return Err(ran.out + &ran.err);
-    }
-    let here = dir.path().to_string_lossy().into_owned();
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir.path()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "txt") {
-            let text = std::fs::read_to_string(&path).unwrap().replace(&here, "HERE");
-            files.push((path.file_name().unwrap().to_string_lossy().into_owned(), text));
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod fix;
 mod fmt;
 mod functions;
 mod gc;
+mod hcl2_upgrade;
 mod http;
 mod init;
 mod inspect;
@@ -74,6 +75,9 @@ enum Command {
     Functions(functions::Args),
     /// Rewrite a legacy JSON template with the spellings of today.
     Fix(fix::Args),
+    /// Write a legacy JSON template as HCL2.
+    #[command(name = "hcl2_upgrade")]
+    Hcl2Upgrade(hcl2_upgrade::Args),
     /// Lay out the files of a template.
     Fmt(fmt::Args),
     /// Look at Vagrant boxes and list them in catalogs.
@@ -131,6 +135,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Completion(args)) => completion::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args, cli.machine_readable),
         Some(Command::Fix(args)) => fix::run(&args),
+        Some(Command::Hcl2Upgrade(args)) => hcl2_upgrade::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Box(args)) => boxes::run(args),
         Some(Command::Gc(args)) => gc::run(&args),

@@ -63,15 +63,20 @@ fn waits(pipe: &Pipe) -> bool {
 
 /// The names in `user` calls, each once; none of a text that does not parse.
 pub fn user_variables(text: &str) -> Vec<String> {
+    called_with("user", text)
+}
+
+/// The texts that `wanted` is called with, each once; none of a text that does not parse.
+pub fn called_with(wanted: &str, text: &str) -> Vec<String> {
     let mut names = Vec::new();
-    if !text.contains("{{") || !text.contains("user") {
+    if !text.contains("{{") || !text.contains(wanted) {
         return names;
     }
     let document = parse(text).unwrap_or_default();
     let mut see = |command: &Command| {
         if let [Operand { term: Term::Function(function), .. }, Operand { term: Term::String(name), .. }] =
             command.operands.as_slice()
-            && function == "user"
+            && function == wanted
             && !names.contains(name)
         {
             names.push(name.clone());

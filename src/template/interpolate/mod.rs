@@ -16,7 +16,7 @@ use bakehouse_api::{Facts, Interpolate};
 
 use super::services::Services;
 
-pub use calls::{Part, parts, settle, user_variables};
+pub use calls::{Part, called_with, parts, settle, user_variables};
 pub use parse::{Command, Operand, Pipe, Term};
 
 /// What the functions of the engine answer from.

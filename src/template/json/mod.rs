@@ -5,6 +5,7 @@ pub mod fix;
 pub(crate) mod read;
 pub mod template;
 mod undeclared;
+pub mod upgrade;
 mod variables;
 
 use std::collections::BTreeMap;

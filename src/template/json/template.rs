@@ -33,6 +33,13 @@ impl Template {
     pub fn is_sensitive(&self, variable: &str) -> bool {
         self.sensitive.iter().any(|name| name.text == variable)
     }
+
+    /// Those of all builders, provisioners and post-processors.
+    pub fn options(&self) -> impl Iterator<Item = &Entry> {
+        let steps = self.provisioners.iter().chain(&self.on_error).flat_map(Provisioner::all_options);
+        let posts = self.chains.iter().flatten().flat_map(|post| &post.options);
+        self.builders.iter().flat_map(|builder| &builder.options).chain(steps).chain(posts)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +76,13 @@ pub struct Provisioner {
     pub options: Vec<Entry>,
     /// By the names of builders.
     pub overrides: Vec<(Text, Vec<Entry>)>,
+}
+
+impl Provisioner {
+    fn all_options(&self) -> impl Iterator<Item = &Entry> {
+        let overrides = self.overrides.iter().flat_map(|(_, entries)| entries);
+        self.options.iter().chain(&self.shared).chain(overrides)
+    }
 }
 
 #[derive(Clone, Debug)]

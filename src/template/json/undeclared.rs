@@ -8,16 +8,11 @@ use super::template::Template;
 use crate::template::interpolate::user_variables;
 
 pub fn warn(template: &Template, known: &BTreeMap<String, String>, diagnostics: &mut Diagnostics) {
-    let steps = template.provisioners.iter().chain(&template.on_error);
-    let steps =
-        steps.flat_map(|step| step.options.iter().chain(&step.shared).chain(step.overrides.iter().flat_map(|o| &o.1)));
-    let posts = template.chains.iter().flatten().flat_map(|post| &post.options);
-    let builders = template.builders.iter().flat_map(|builder| &builder.options);
     let mut finder = Finder { known, diagnostics };
     for builder in &template.builders {
         finder.text(&builder.name.text, builder.name.span);
     }
-    for Entry { node, .. } in builders.chain(steps).chain(posts) {
+    for Entry { node, .. } in template.options() {
         finder.value(&node.value, &node.spans);
     }
 }
