@@ -1,5 +1,6 @@
 """Starts the endpoint for a test, and speaks to it and to its guests."""
 
+import atexit
 import json
 import os
 import subprocess
@@ -31,7 +32,9 @@ class Endpoint:
         self.url, self.images = self.ready["url"], self.ready["images"]
 
     def client(self, service, region="us-east-1", attempts=1):
-        config = Config(retries={"mode": "standard", "total_max_attempts": attempts}, s3={"addressing_style": "path"})
+        retries = {"mode": "standard", "total_max_attempts": attempts}
+        # What is wrong is to be refused by the endpoint.
+        config = Config(retries=retries, s3={"addressing_style": "path"}, parameter_validation=False)
         names = {"aws_access_key_id": "AWS_ACCESS_KEY_ID", "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY"}
         keys = {name: CREDENTIALS[variable] for name, variable in names.items()}
         return boto3.client(service, endpoint_url=self.url, region_name=region, config=config, **keys)
@@ -60,18 +63,21 @@ class Endpoint:
         return self.control("GET", "state")
 
     def end(self):
-        self.process.stdin.close()
-        return self.process.wait(30)
+        """Its exit status, once it has ended because its standard input was closed."""
+        with self.process:
+            self.process.stdin.close()
+            return self.process.wait(30)
 
 
 _shared = None
 
 
 def shared():
-    """The endpoint of all tests; it ends with this process, whose end of its standard input is closed then."""
+    """The endpoint of all tests, which ends with them."""
     global _shared
     if _shared is None:
         _shared = Endpoint("--image", f"tiny={TINY}", "--memory", "256")
+        atexit.register(_shared.end)
     return _shared
 
 

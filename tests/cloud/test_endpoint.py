@@ -305,7 +305,7 @@ class Faults(Case):
 class End(unittest.TestCase):
     def started(self):
         other = Endpoint("--image", f"tiny={TINY}", "--setting", "guest_hangs=true")
-        self.addCleanup(other.process.stdout.close)
+        self.addCleanup(other.end)
         other.client("ec2").run_instances(
             ImageId=other.images["tiny"], InstanceType="t3.micro", MinCount=1, MaxCount=1
         )

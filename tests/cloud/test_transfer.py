@@ -161,15 +161,15 @@ class ImportAndExport(Case):
         image = self.register("imported", task["SnapshotId"])
         self.until_available(image)
         where = {"S3Bucket": "disks", "S3Prefix": "out/"}
-        export = self.ec2.export_image(ImageId=image, DiskImageFormat="RAW", S3ExportLocation=where)["ExportImageTaskId"]
+        export = self.ec2.export_image(ImageId=image, DiskImageFormat="VMDK", S3ExportLocation=where)["ExportImageTaskId"]
         done = self.done(
             self.ec2.describe_export_image_tasks, "ExportImageTasks", export, "ExportImageTaskIds"
         )
         self.assertEqual(done["Status"], "completed", done)
         with tempfile.TemporaryDirectory() as folder:
-            path = os.path.join(folder, "raw")
-            self.s3.download_file("disks", f"out/{export}.raw", path)
-            compared = ["qemu-img", "compare", "-F", "raw", TINY, path]
+            path = os.path.join(folder, "vmdk")
+            self.s3.download_file("disks", f"out/{export}.vmdk", path)
+            compared = ["qemu-img", "compare", TINY, path]
             self.assertEqual(subprocess.run(compared, capture_output=True).returncode, 0)
 
     def test_an_imported_image_boots(self):
@@ -194,8 +194,8 @@ class ImportAndExport(Case):
 
     def test_a_cancelled_task_leaves_nothing(self):
         endpoint.settings(task=0.5)
-        container = {"Format": "RAW", "UserBucket": self.upload("raw", "tiny.raw")}
-        task = self.ec2.import_snapshot(DiskContainer=container)["ImportTaskId"]
+        container = {"Format": "VHDX", "UserBucket": self.upload("vhdx", "tiny.vhdx")}
+        task = self.ec2.import_image(DiskContainers=[container])["ImportTaskId"]
         self.ec2.cancel_import_task(ImportTaskId=task)
         self.refused("IncorrectState", self.ec2.cancel_import_task, ImportTaskId=task)
         self.assertEqual(set(endpoint.state()), {"buckets", "objects", "roles"})
