@@ -75,7 +75,8 @@ def serve(options, folder, ended):
     server.daemon_threads = True
     images.register()
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
-    ready = {"url": f"http://{options.host}:{server.port}", "images": images.ids, "pid": os.getpid(), "region": options.region}
+    url = f"http://{options.host}:{server.port}"
+    ready = {"url": url, "images": images.ids, "pid": os.getpid(), "region": options.region}
     print(json.dumps(ready), flush=True)
     if options.stdin:
         threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()

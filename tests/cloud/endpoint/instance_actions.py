@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.utils import random_fleet_id, random_spot_request_id
+from moto.ec2.utils import random_fleet_id
 
 from .cloud import cloud
+from .spot import SpotRequest
 
 # What moto drops of a RunInstances, and DescribeInstances should give back.
 KEPT = {
@@ -52,9 +53,9 @@ class InstanceActions:
         market = self.params.get("InstanceMarketOptions", {})
         if market.get("MarketType") == "spot":
             instance.lifecycle = "spot"
-            instance.spot_instance_request_id = random_spot_request_id()
             tags = self._parse_tag_specification().get("spot-instances-request", {})
-            self.ec2_backend.create_tags([instance.spot_instance_request_id], tags)
+            request = SpotRequest(self.ec2_backend, instance, market.get("SpotOptions", {}), tags)
+            instance.spot_instance_request_id = request.id
 
     def _with_template(self, params):
         """The launch template's parameters, overridden by those of the request."""

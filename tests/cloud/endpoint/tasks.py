@@ -82,7 +82,7 @@ class Task(threading.Thread):
             if self.active:
                 self.status, self.active, self.message, self.progress = "deleted", False, message, None
         for snapshot in self.made:
-            self.backend.snapshots.pop(snapshot.id, None)
+            self.backend.forget_snapshot(snapshot.id)
 
     def cancel(self):
         """The state before and after."""
