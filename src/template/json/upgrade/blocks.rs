@@ -4,9 +4,9 @@ use bakehouse_api::value::Data;
 use bakehouse_api::{Entry, Field, Value};
 
 use super::super::template::{Builder, PostProcessor, Provisioner, Scope, Template, Text};
+use super::Known;
 use super::calls::{Place, Translator, quote};
 use super::names::{Names, Sort};
-use super::Known;
 use super::values::{Expressions, block, list, object, options, settled_option};
 
 const TIMESTAMP: &str = r#"regex_replace(timestamp(), "[- TZ:]", "")"#;
@@ -91,7 +91,11 @@ impl Upgrade<'_> {
 
     fn sources(&self) -> String {
         let source = |(builder, label): (&Builder, &String)| {
-            let inner = options(&builder.options, &(self.known)(&format!("builder.{}", builder.kind)), self.translator(Place::Source));
+            let inner = options(
+                &builder.options,
+                &(self.known)(&format!("builder.{}", builder.kind)),
+                self.translator(Place::Source),
+            );
             block(&format!("source {} {}", quote(&builder.kind), quote(label)), &inner)
         };
         let blocks: Vec<String> = self.template.builders.iter().zip(&self.names.labels).map(source).collect();
