@@ -6,7 +6,7 @@ target   := $(or $(CARGO_TARGET_DIR),target)
 program  := $(target)/release/bakehouse
 
 # Tests that boot guests stand behind this feature.
-vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests
+vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests,bakehouse-virtualbox/vm-tests
 
 .PHONY: image box test test-fast lint bench fuzz clean need-image need-box need-test need-bench need-fuzz build
 
@@ -27,6 +27,7 @@ build:
 # Everything: style, lints, unit tests, and the tests that boot real guests.
 test: need-test lint
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
+	  BAKEHOUSE_VIRTUALBOX=$$(tests/virtualbox/root.sh) \
 	  scripts/run-tests
 
 # Without virtual machines: under two minutes once compiled.
