@@ -3,7 +3,6 @@
 import base64
 import os
 import signal
-import subprocess
 import unittest
 from datetime import UTC, datetime, timedelta
 
@@ -331,4 +330,6 @@ class End(unittest.TestCase):
         os.kill(other.ready["pid"], signal.SIGKILL)
         other.process.wait(30)
         self.gone(guest)
-        subprocess.run(["rm", "-rf", folder], check=True)
+        self.assertTrue(os.path.exists(folder))
+        self.assertEqual(Endpoint().end(), 0)
+        self.assertFalse(os.path.exists(folder), "the next one tidies up")

@@ -31,6 +31,9 @@ class InstanceActions:
     def run_instances(self):
         self.params = self._with_template(dict(self.params))
         self.ec2_backend.check_launch(self.params)
+        if self.ec2_backend.image(self.params["ImageId"]).imds_support == "v2.0":
+            defaults = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
+            self.params["MetadataOptions"] = defaults | self.params.get("MetadataOptions", {})
         # EC2 launches as many as it can, moto as few as it may.
         self.params["MinCount"] = self.params.get("MaxCount", 1)
         result = super().run_instances()
