@@ -26,6 +26,7 @@ pub fn evaluate(text: &str, config_type: ConfigType) -> bool {
         secrets: Default::default(),
         now: UNIX_EPOCH,
         fetch: None,
+        data: Vec::new(),
         unset_is_unknown: false,
         stdin: Some(text.into()),
     });
