@@ -6,7 +6,7 @@ target   := $(or $(CARGO_TARGET_DIR),target)
 program  := $(target)/release/bakehouse
 
 # Tests that boot guests stand behind this feature.
-vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests
+vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests,bakehouse-virtualbox/vm-tests
 
 .PHONY: image box cloud test test-fast lint bench fuzz clean build \
   need-image need-box need-cloud need-test need-bench need-fuzz
@@ -33,6 +33,7 @@ build:
 test: need-test lint
 	tests/cloud/venv >/dev/null
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
+	  BAKEHOUSE_VIRTUALBOX=$$(tests/virtualbox/root.sh) \
 	  scripts/run-tests
 
 # Without virtual machines: under two minutes once compiled.

@@ -6,11 +6,26 @@ use bakehouse_api::{Backend, DataSource};
 
 /// In the order they are listed to users.
 pub fn backends() -> Vec<Box<dyn Backend>> {
-    let mut all: Vec<Box<dyn Backend>> =
-        vec![Box::new(bakehouse_qemu::Qemu), Box::new(bakehouse_null::NullBackend), Box::new(bakehouse_file::FileBackend)];
-    #[cfg(feature = "ec2")]
-    all.extend(bakehouse_ec2::backends());
+    let mut all: Vec<Box<dyn Backend>> = vec![
+        Box::new(bakehouse_qemu::Qemu),
+        Box::new(bakehouse_virtualbox::VirtualBoxIso),
+        Box::new(bakehouse_virtualbox::VirtualBoxOvf),
+        Box::new(bakehouse_virtualbox::VirtualBoxVm),
+    ];
+    all.extend(aws());
+    all.push(Box::new(bakehouse_null::NullBackend));
+    all.push(Box::new(bakehouse_file::FileBackend));
     all
+}
+
+#[cfg(feature = "ec2")]
+fn aws() -> Vec<Box<dyn Backend>> {
+    bakehouse_ec2::backends()
+}
+
+#[cfg(not(feature = "ec2"))]
+fn aws() -> Vec<Box<dyn Backend>> {
+    Vec::new()
 }
 
 /// The data sources of these backends.
