@@ -9,7 +9,7 @@ use aws_sdk_ec2::types::{Filter, InstanceStateName};
 use bakehouse_api::{Cx, Error, Kind, Result, Undo, UndoId, Undoer, async_trait};
 use serde::{Deserialize, Serialize};
 
-use crate::client::{ApiError, Ec2, Look, Pace, Place, Reason, Sessions, Stop, poll};
+use crate::client::{ApiError, Ec2, Ended, Look, Pace, Place, Reason, Sessions, Stop, look_until, poll};
 use crate::{image, profile};
 
 /// A thing that a cut-off call may have made shows itself by then.
@@ -190,21 +190,19 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<Option<String>, ApiError>>,
 {
-    let looked = poll("what a request that was cut off may have made", APPEARS, || {
+    let looked = look_until(APPEARS, || {
         let looked = look();
         async move {
-            match looked.await {
-                Ok(Some(id)) => Ok(Look::Done(id)),
-                Ok(None) => Ok(Look::Yet("nothing".into())),
-                Err(error) if error.is(Reason::NotFound) => Ok(Look::Yet("nothing".into())),
-                Err(error) => Err(Stop::Api(error)),
-            }
+            Ok(match looked.await? {
+                Some(id) => Look::Done(id),
+                None => Look::Yet("nothing".into()),
+            })
         }
     });
     match looked.await {
         Ok(id) => Ok(Some(id)),
-        Err(error) if error.kind() == Kind::Timeout && error.message().ends_with("`nothing`") => Ok(None),
-        Err(error) => Err(error),
+        Err(Ended::Late { answered: true, .. }) => Ok(None),
+        Err(ended) => Err(ended.waiting_for("what a request that was cut off may have made")),
     }
 }
 

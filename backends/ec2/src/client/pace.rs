@@ -83,15 +83,48 @@ impl<E: Into<ApiError>> From<E> for Stop {
     }
 }
 
+/// How a wait ended without what it waited for.
+pub enum Ended {
+    Late {
+        waited: Duration,
+        /// What was last seen, or why nothing was.
+        last: String,
+        /// AWS did answer the last look.
+        answered: bool,
+    },
+    Failed(Error),
+}
+
+impl Ended {
+    pub fn waiting_for(self, what: &str) -> Error {
+        match self {
+            Ended::Failed(error) => error.context(format!("waiting for {what}")),
+            Ended::Late { waited, last, .. } => {
+                let error =
+                    format!("gave up waiting for {what} after {} s; the last seen was {last}", waited.as_secs());
+                Error::new(Kind::Timeout, error).hint("raise `max_attempts` and `delay_seconds` in `aws_polling`")
+            }
+        }
+    }
+}
+
 /// The same where nobody interrupts: while cleaning up.
-pub async fn poll<T, F, Fut>(what: &str, pace: Pace, mut look: F) -> Result<T>
+pub async fn poll<T, F, Fut>(what: &str, pace: Pace, look: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Look<T>, Stop>>,
+{
+    look_until(pace, look).await.map_err(|ended| ended.waiting_for(what))
+}
+
+pub async fn look_until<T, F, Fut>(pace: Pace, mut look: F) -> Result<T, Ended>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Look<T>, Stop>>,
 {
     let started = Instant::now();
     let end = started + pace.deadline;
-    let mut last = String::from("nothing");
+    let (mut last, mut answered) = (String::from("nothing"), false);
     for n in 0.. {
         let looked = tokio::select! {
             looked = look() => looked,
@@ -99,13 +132,15 @@ where
         };
         match looked {
             Ok(Look::Done(found)) => return Ok(found),
-            Ok(Look::Yet(state)) => last = format!("`{state}`"),
-            Err(Stop::Final(error)) => return Err(error.context(format!("waiting for {what}"))),
-            Err(Stop::Api(error)) if error.passes() => last = error.to_string(),
-            Err(Stop::Api(error)) if error.is(Reason::NotFound) && started.elapsed() < SETTLES => {
-                last = error.to_string();
+            Ok(Look::Yet(state)) => (last, answered) = (format!("`{state}`"), true),
+            Err(Stop::Final(error)) => return Err(Ended::Failed(error)),
+            Err(Stop::Api(error)) => {
+                let settling = error.is(Reason::NotFound) && started.elapsed() < SETTLES;
+                if !error.passes() && !settling {
+                    return Err(Ended::Failed(error.into()));
+                }
+                (last, answered) = (error.to_string(), settling);
             }
-            Err(Stop::Api(error)) => return Err(Error::from(error).context(format!("waiting for {what}"))),
         }
         let pause = jitter(pace.pause(n));
         if Instant::now() + pause >= end {
@@ -114,9 +149,7 @@ where
         }
         sleep(pause).await;
     }
-    let waited = started.elapsed().as_secs();
-    Err(Error::new(Kind::Timeout, format!("gave up waiting for {what} after {waited} s; the last seen was {last}"))
-        .hint("raise `max_attempts` and `delay_seconds` in `aws_polling`"))
+    Err(Ended::Late { waited: started.elapsed(), last, answered })
 }
 
 #[cfg(test)]
