@@ -18,7 +18,6 @@ pub struct SourceAmi {
     pub owner_alias: String,
     pub created: String,
     pub architecture: String,
-    pub root_device: String,
     pub devices: Vec<BlockDeviceMapping>,
     pub tags: BTreeMap<String, String>,
 }
@@ -34,7 +33,6 @@ impl From<Image> for SourceAmi {
             owner_alias: text(image.image_owner_alias()),
             created: text(image.creation_date()),
             architecture: text(image.architecture().map(|architecture| architecture.as_str())),
-            root_device: text(image.root_device_name()),
             devices: image.block_device_mappings().to_vec(),
             tags,
         }

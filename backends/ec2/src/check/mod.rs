@@ -35,10 +35,6 @@ impl<'a> Check<'a> {
         !self.body.entries.iter().any(|entry| entry.name == option && entry.node.value.has_unknown())
     }
 
-    fn written(&self, option: &str) -> bool {
-        self.body.entries.iter().any(|entry| entry.name == option && !entry.node.value.is_null())
-    }
-
     fn push(&mut self, option: &str, diagnostic: Diagnostic) {
         let entry = self.body.entries.iter().find(|entry| entry.name == option);
         self.found.push(diagnostic.at(entry.map_or(self.body.span, |entry| entry.node.span())));
