@@ -78,7 +78,10 @@ fn run(cloud: &Cloud, case: &Case) {
     }
     if !case.faults.is_empty() {
         let hits = |rule: &Value| rule["hits"].as_u64().or(rule["hit"].as_u64()).unwrap_or(0);
-        assert!(met.as_array().is_some_and(|rules| rules.iter().any(|rule| hits(rule) > 0)), "{name}: never met: {met:#}");
+        assert!(
+            met.as_array().is_some_and(|rules| rules.iter().any(|rule| hits(rule) > 0)),
+            "{name}: never met: {met:#}"
+        );
     }
     sandbox.assert_nothing_left();
 }
@@ -138,15 +141,9 @@ fn each_call_may_fail_once() {
 #[test]
 fn what_does_not_pass_is_said_and_cleaned_up() {
     let says = |words: &'static [&'static str]| End::Says(words);
-    let always = |code: &str, message: &str, action: &str| {
-        json!({ "kind": "error", "code": code, "message": message, "action": action, "times": 0 })
-    };
+    let always = |code: &str, message: &str, action: &str| json!({ "kind": "error", "code": code, "message": message, "action": action, "times": 0 });
     let cases = vec![
-        Case::new(
-            "expired credentials",
-            json!({ "kind": "expired" }),
-            says(&["Request has expired", "aws sso login"]),
-        ),
+        Case::new("expired credentials", json!({ "kind": "expired" }), says(&["Request has expired", "aws sso login"])),
         Case::new(
             "a missing permission, found by the dry run",
             json!({ "kind": "unauthorized", "action": "RunInstances" }),

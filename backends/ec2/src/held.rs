@@ -142,11 +142,13 @@ async fn release(ec2: &Ec2, thing: Thing, made: bool) -> Result<()> {
             Ok(())
         }
         Thing::SecurityGroup { name, id } => match found(id, || security_group(ec2, &name)).await? {
-            Some(id) => freed(&format!("the security group {id}"), || {
-                let call = ec2.api.delete_security_group().group_id(&id).send();
-                async move { gone(call.await) }
-            })
-            .await,
+            Some(id) => {
+                freed(&format!("the security group {id}"), || {
+                    let call = ec2.api.delete_security_group().group_id(&id).send();
+                    async move { gone(call.await) }
+                })
+                .await
+            }
             None => Ok(()),
         },
         Thing::Instance { token, id } => match found(id, || instance(ec2, &token)).await? {

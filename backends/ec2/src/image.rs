@@ -54,7 +54,9 @@ pub async fn create(
     let thing = |id| Thing::Image { name: label.name.clone(), of: instance.to_owned(), id };
     let (id, undo) = acquire(cx, ec2, &doing, thing(None), async {
         let id = match request.send().await.map_err(ApiError::from) {
-            Err(error) if error.is(Reason::Duplicate) => named(ec2, &label.name, instance).await?.ok_or(error).map(Some)?,
+            Err(error) if error.is(Reason::Duplicate) => {
+                named(ec2, &label.name, instance).await?.ok_or(error).map(Some)?
+            }
             answer => answer?.image_id,
         };
         Ok((id.clone(), thing(id)))

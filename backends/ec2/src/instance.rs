@@ -11,8 +11,7 @@ use crate::launch::Launch;
 use crate::options::run::SshInterface;
 
 /// For an address that EC2 assigns after the start.
-const ADDRESS: Pace =
-    Pace { deadline: std::time::Duration::from_secs(60), longest: std::time::Duration::from_secs(3) };
+const ADDRESS: Pace = Pace { deadline: std::time::Duration::from_secs(60), longest: std::time::Duration::from_secs(3) };
 
 /// Starts an instance of the first type that there is room for.
 pub async fn launch(cx: &Cx, ec2: &Ec2, launch: &Launch<'_>) -> Result<(String, UndoId)> {
@@ -84,9 +83,10 @@ async fn cheapest_first(cx: &Cx, ec2: &Ec2, launch: &Launch<'_>) -> Result<Vec<S
         }
     };
     let price = |name: &String| {
-        let of_it = answer.spot_price_history().iter().filter(|entry| {
-            entry.instance_type().is_some_and(|kind| kind.as_str() == name)
-        });
+        let of_it = answer
+            .spot_price_history()
+            .iter()
+            .filter(|entry| entry.instance_type().is_some_and(|kind| kind.as_str() == name));
         of_it.filter_map(|entry| entry.spot_price()?.parse::<f64>().ok()).fold(f64::INFINITY, f64::min)
     };
     types.sort_by(|one, other| price(one).total_cmp(&price(other)));

@@ -23,7 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Callers {
     Cidrs(Vec<String>),
     /// The address that this machine has to the world; an error, or everybody, where it cannot be had.
-    PublicAddress { required: bool },
+    PublicAddress {
+        required: bool,
+    },
     /// The connection comes from inside the instance.
     Nobody,
 }
@@ -137,8 +139,7 @@ async fn authorize(cx: &Cx, ec2: &Ec2, id: &str, port: u16, callers: &[String]) 
 }
 
 fn permission(port: u16, callers: &[String]) -> IpPermission {
-    let mut permission =
-        IpPermission::builder().ip_protocol("tcp").from_port(i32::from(port)).to_port(i32::from(port));
+    let mut permission = IpPermission::builder().ip_protocol("tcp").from_port(i32::from(port)).to_port(i32::from(port));
     for cidr in callers {
         permission = match cidr.contains(':') {
             true => permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(cidr).build()),

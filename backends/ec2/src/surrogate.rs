@@ -82,7 +82,8 @@ impl Surrogate {
 
     fn kept_devices(&self) -> Vec<&str> {
         let devices = self.options.launch_block_device_mappings.iter();
-        let kept = devices.filter(|it| !it.omit_from_artifact && !it.device.no_device && it.device.virtual_name.is_none());
+        let kept =
+            devices.filter(|it| !it.omit_from_artifact && !it.device.no_device && it.device.virtual_name.is_none());
         kept.map(|it| it.device.device_name.as_str()).collect()
     }
 
