@@ -164,7 +164,10 @@ async fn guest_additions_are_checked_and_put_into_a_drive() {
         new_machine(&bench, &more)
     };
     let wrong = bench.builder("virtualbox-iso", &attach(&"0".repeat(64))).resolve(&bench.cx).await.unwrap_err();
-    assert!(wrong.to_string().contains("getting the Guest Additions") && wrong.to_string().contains("wrong checksum"), "{wrong}");
+    assert!(
+        wrong.to_string().contains("getting the Guest Additions") && wrong.to_string().contains("wrong checksum"),
+        "{wrong}"
+    );
     let mut machine = bench.start("virtualbox-iso", &attach("")).await;
     assert_eq!(bench.info("small", "\"SATA Controller-0-0\""), additions.to_str().unwrap());
     bench.done(machine.force_off(&bench.cx).await);
