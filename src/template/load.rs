@@ -83,6 +83,30 @@ pub struct LoadRequest {
     pub stdin: Option<Vec<u8>>,
 }
 
+impl LoadRequest {
+    /// A text by itself, as if it came by the standard input: no variables, no environment, no network.
+    pub fn of_text(text: impl Into<Vec<u8>>, config_type: ConfigType) -> Self {
+        Self {
+            path: "-".into(),
+            config_type: Some(config_type),
+            vars: Vec::new(),
+            var_files: Vec::new(),
+            warn_undeclared: true,
+            only: Vec::new(),
+            except: Vec::new(),
+            env: BTreeMap::new(),
+            cwd: "/nowhere".into(),
+            secrets: Secrets::default(),
+            now: SystemTime::UNIX_EPOCH,
+            fetch: None,
+            services: None,
+            data: Vec::new(),
+            unset_is_unknown: false,
+            stdin: Some(text.into()),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// None when there were errors.

@@ -57,10 +57,7 @@ pub trait Options: Sized {
     /// Decodes a whole body; none when `diagnostics` got an error.
     fn from_body(body: &Body, diagnostics: &mut Diagnostics) -> Option<Self> {
         let before = diagnostics.errors();
-        let mut decoded = Self::read(Reader::new(body, diagnostics))?;
-        let mut spans = Spans(body.entries.iter().map(|entry| (entry.name.clone(), entry.node.span())).collect());
-        spans.0.insert(String::new(), body.span);
-        decoded.set_spans(&spans);
+        let decoded = Self::read(Reader::new(body, diagnostics))?;
         (diagnostics.errors() == before).then_some(decoded)
     }
 
@@ -305,8 +302,14 @@ mod tests {
             tags: Vec<String>,
             headless: bool = false,
             disk: Vec<DiskOptions>,
+            port: u16 = 22,
+            cores: Option<u32>,
+            level: i32 = -1,
+            mode: Mode = Mode::Auto,
         }
     }
+
+    crate::choices! { pub enum Mode { Auto = "auto", Off = "off" } }
 
     fn body(entries: &[(&str, Value)]) -> Body {
         let entry = |(i, (name, value)): (usize, &(&str, Value))| Entry {
@@ -356,6 +359,26 @@ mod tests {
         let (options, _) = decode(&[("disk", disk("1")), ("disk", disk("2"))]);
         let sizes: Vec<u64> = options.expect("decodes").disk.iter().map(|disk| disk.size).collect();
         assert_eq!(sizes, [1, 2]);
+    }
+
+    #[test]
+    fn null_an_empty_text_and_a_count_of_zero_say_nothing_as_in_packer() {
+        let given = [
+            ("type", Value::from("")),
+            ("port", Value::from(0)),
+            ("cores", Value::from("0")),
+            ("level", Value::from(0)),
+            ("mode", Value::from("")),
+            ("timeout", Value::null()),
+        ];
+        let (options, diagnostics) = decode(&given);
+        assert_eq!(diagnostics, Diagnostics::default());
+        let options = options.expect("decodes");
+        assert_eq!((options.r#type.as_deref(), options.port, options.cores), (None, 22, None));
+        assert_eq!((options.mode, options.timeout), (Mode::Auto, Duration::from_secs(300)));
+        assert_eq!(options.level, 0, "a number that may be negative is no count");
+        assert_eq!(given.map(|(name, _)| options.spans.has(name)), [false, false, false, true, false, false]);
+        assert_eq!(decode(&[("timeout", Value::from(""))]).1.0[0].summary, "`` is not a duration");
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl CommOptions {
         }
     }
 
+    /// Without the communicator its options mean nothing, and templates for several systems set them anyway.
     fn refuse_winrm(&self, diagnostics: &mut Diagnostics) {
         if self.communicator == CommKind::Winrm {
             let refused = Diagnostic::error("the communicator `winrm` is not supported")
@@ -64,21 +65,6 @@ impl CommOptions {
                 .only_to_build()
                 .hint("Windows Server 2019 and later have an OpenSSH server: use `communicator = \"ssh\"`");
             diagnostics.push(refused);
-            return;
         }
-        for name in Self::winrm_names().filter(|name| self.spans.has(name)) {
-            let refused = Diagnostic::error(format!("`{name}` is not supported: there is no winrm communicator"))
-                .at(self.spans.at(name))
-                .only_to_build()
-                .hint("remove it");
-            diagnostics.push(refused);
-        }
-    }
-
-    fn winrm_names() -> impl Iterator<Item = &'static str> {
-        <Self as bakehouse_api::Options>::fields()
-            .into_iter()
-            .map(|field| field.name)
-            .filter(|name| name.starts_with("winrm_"))
     }
 }
