@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType};
 use bakehouse_api::{Cx, Error, Kind, Result};
 
-use crate::client::{ApiError, Ec2, Reason, tagged};
+use crate::client::{ApiError, Ec2, Reason, settled, tagged};
 use crate::held::{Thing, acquire, filter};
 use crate::options::RunOptions;
 use crate::options::run::SshInterface;
@@ -129,8 +129,12 @@ async fn authorize(cx: &Cx, ec2: &Ec2, id: &str, port: u16, callers: &[String]) 
         "Authorizing access to port {port} from {callers} in the temporary security group...",
         callers = callers.join(", ")
     ));
-    let request = ec2.api.authorize_security_group_ingress().group_id(id).ip_permissions(permission(port, callers));
-    match request.send().await.map_err(ApiError::from) {
+    let send = || {
+        let request = ec2.api.authorize_security_group_ingress().group_id(id);
+        let request = request.ip_permissions(permission(port, callers));
+        async move { request.send().await.map_err(ApiError::from) }
+    };
+    match settled(send).await {
         Err(error) if !error.is(Reason::Duplicate) => {
             Err(ec2.explain(format!("opening port {port} of the security group {id}"), error).await)
         }
