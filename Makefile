@@ -33,7 +33,7 @@ build:
 test: need-test lint
 	tests/cloud/venv >/dev/null
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
-	  BAKEHOUSE_VIRTUALBOX=$$(tests/virtualbox/root.sh) \
+	  BAKEHOUSE_VIRTUALBOX=$$(tests/virtualbox/root.sh) BAKEHOUSE_VIRTUALBOX_GUEST=$$(tests/virtualbox/guest.sh) \
 	  scripts/run-tests
 
 # Without virtual machines: under two minutes once compiled.
