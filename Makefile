@@ -14,7 +14,7 @@ vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests,bakehouse-virt
 # A bootable Debian disk with a small web service, baked and then booted once.
 image: need-image build
 	base=$$(templates/debian/base.sh) && \
-	  $(program) build -force -var base_image=$$base templates/debian
+	  $(program) build -force -only=qemu.debian -var base_image=$$base templates/debian
 	templates/debian/check.sh $(image)
 
 # A Vagrant box and its catalog, which `vagrant up` boots; `make box version=1.1.0` adds a version.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bakehouse_api::{Diagnostics, Secrets, SourceMap};
+use bakehouse_api::{DataSource, Diagnostics, Secrets, SourceMap};
 
 use super::hcl::config::Config;
 use super::hcl::{self, load::Session};
@@ -73,6 +73,8 @@ pub struct LoadRequest {
     pub now: SystemTime,
     /// Reads the data sources that the selected builds need. None: their values are unknown.
     pub fetch: Option<Arc<dyn Fetch>>,
+    /// The data sources of the platforms that are built in.
+    pub data: Vec<Arc<dyn DataSource>>,
     /// Answers the functions that ask for secrets. None: they are errors.
     pub services: Option<Arc<dyn Services>>,
     /// Take variables without a value as unknown, to show what can be shown.
@@ -98,6 +100,7 @@ impl LoadRequest {
             now: SystemTime::UNIX_EPOCH,
             fetch: None,
             services: None,
+            data: Vec::new(),
             unset_is_unknown: false,
             stdin: Some(text.into()),
         }

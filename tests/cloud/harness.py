@@ -172,9 +172,8 @@ class Case(unittest.TestCase):
     def register(self, name, snapshot, **options):
         options = {"Architecture": "x86_64", "VirtualizationType": "hvm", "EnaSupport": True, **options}
         mappings = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot, "VolumeType": "gp3"}}]
-        return self.ec2.register_image(
-            Name=name, RootDeviceName="/dev/xvda", BlockDeviceMappings=mappings, **options
-        )["ImageId"]
+        options |= {"RootDeviceName": "/dev/xvda", "BlockDeviceMappings": mappings}
+        return self.ec2.register_image(Name=name, **options)["ImageId"]
 
     def boots(self, image):
         """An instance of the image answers."""

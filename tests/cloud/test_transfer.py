@@ -42,15 +42,18 @@ class EbsDirect(Case):
 
     def complete(self, snapshot, count, **other):
         self.ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=count, **other)
-        state = lambda: self.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["State"]
-        until(f"{snapshot} to be complete", lambda: state() != "pending")
-        return state()
+        until(f"{snapshot} to be complete", lambda: self.state(snapshot) != "pending")
+        return self.state(snapshot)
+
+    def state(self, snapshot):
+        return self.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["State"]
 
     def start(self, **parameters):
         return self.ebs.start_snapshot(**{"VolumeSize": 1, **parameters})["SnapshotId"]
 
     def listed(self, snapshot):
-        return {it["BlockIndex"]: it["BlockToken"] for it in self.ebs.list_snapshot_blocks(SnapshotId=snapshot)["Blocks"]}
+        blocks = self.ebs.list_snapshot_blocks(SnapshotId=snapshot)["Blocks"]
+        return {it["BlockIndex"]: it["BlockToken"] for it in blocks}
 
     def read(self, snapshot, index):
         token = self.listed(snapshot)[index]
@@ -110,8 +113,7 @@ class EbsDirect(Case):
             self.complete(snapshot, 1)
             volume = self.ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=snapshot)["VolumeId"]
             copied = self.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
-            done = lambda: self.ec2.describe_snapshots(SnapshotIds=[copied])["Snapshots"][0]["State"] == "completed"
-            until("the copy", done)
+            until("the copy", lambda it=copied: self.state(it) == "completed")
             self.assertEqual(any(self.read(copied, 0)) if 0 in self.listed(copied) else False, encrypted)
             self.assertFalse(any(self.read(copied, 1)))
 
@@ -161,10 +163,9 @@ class ImportAndExport(Case):
         image = self.register("imported", task["SnapshotId"])
         self.until_available(image)
         where = {"S3Bucket": "disks", "S3Prefix": "out/"}
-        export = self.ec2.export_image(ImageId=image, DiskImageFormat="VMDK", S3ExportLocation=where)["ExportImageTaskId"]
-        done = self.done(
-            self.ec2.describe_export_image_tasks, "ExportImageTasks", export, "ExportImageTaskIds"
-        )
+        export = self.ec2.export_image(ImageId=image, DiskImageFormat="VMDK", S3ExportLocation=where)
+        export = export["ExportImageTaskId"]
+        done = self.done(self.ec2.describe_export_image_tasks, "ExportImageTasks", export, "ExportImageTaskIds")
         self.assertEqual(done["Status"], "completed", done)
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "vmdk")

@@ -17,7 +17,8 @@ source "virtualbox-ovf" "guest" {
   vboxmanage_binary    = "./VBoxManage"
   source_path          = "qemu.box"
   headless             = true
-  guest_additions_mode = "disable"
+  guest_additions_url  = "additions.iso"
+  guest_additions_path = "/tmp/additions-{{ .Version }}.iso"
   ssh_username         = "tiny"
   ssh_password         = "tiny"
   ssh_timeout          = "14m"
@@ -50,7 +51,7 @@ build {
   name    = "guest"
   sources = ["source.virtualbox-ovf.guest"]
   provisioner "shell" {
-    inline = ["cat .vbox_version", "echo baked | sudo tee /baked", "cat /sys/class/dmi/id/product_name"]
+    inline = ["cat .vbox_version", "cat /tmp/additions-$(cat .vbox_version).iso", "echo baked | sudo tee /baked", "cat /sys/class/dmi/id/product_name"]
   }
   post-processor "vagrant" {
     output            = "virtualbox.box"
@@ -68,6 +69,7 @@ build {
 fn a_guest_boots_is_provisioned_over_ssh_and_becomes_a_box() {
     let Some(home) = Home::new() else { return };
     home.sandbox.write("t.pkr.hcl", TEMPLATE);
+    home.sandbox.write("additions.iso", "the additions\n");
     let disk = format!("tiny={}", tiny().display());
     let build = |name: &str| {
         let only = format!("-only={name}.*");
@@ -77,7 +79,9 @@ fn a_guest_boots_is_provisioned_over_ssh_and_becomes_a_box() {
     let began = Instant::now();
     let said = build("guest").stdout;
     eprintln!("the guest was baked after {:?}", began.elapsed());
-    assert!(said.contains("baked") && said.contains("VirtualBox"), "{said}");
+    for word in ["baked", "VirtualBox", "the additions"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
     build("again");
     let shown = home.sandbox.run(&["box", "verify", "virtualbox.box"]).ok().stdout;
     assert!(shown.contains("a box for virtualbox"), "{shown}");

@@ -43,6 +43,14 @@ impl CommOptions {
     /// Everything that can be known without a machine. Builders fill in what they know better
     /// (a user name for a seed they write themselves) before they call this.
     pub fn check(&self, diagnostics: &mut Diagnostics) {
+        self.check_with_platform_keys(diagnostics);
+        if self.communicator == CommKind::Ssh {
+            self.ssh.refuse_keypair_name(diagnostics);
+        }
+    }
+
+    /// The same for a platform that knows key pairs by name (`ssh_keypair_name`).
+    pub fn check_with_platform_keys(&self, diagnostics: &mut Diagnostics) {
         self.refuse_winrm(diagnostics);
         if self.communicator == CommKind::Ssh {
             self.ssh.check(diagnostics);

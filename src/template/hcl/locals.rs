@@ -65,7 +65,7 @@ pub fn load(session: &mut Session<'_>, blocks: &Blocks, scope: &mut Scope) -> (V
     let nodes = nodes(session, blocks);
     let (order, circular) = order(session, &nodes);
     let mut graph = Graph { nodes, order, circular, read: HashSet::new() };
-    if session.request.fetch.is_some() && graph.asks_the_world() {
+    if session.request.fetch.is_some() && graph.asks_the_world(session) {
         graph.read = session.quietly(|session| graph.needed(session, blocks, scope));
     }
     graph.evaluate(session, scope)
@@ -81,8 +81,8 @@ struct Graph {
 }
 
 impl Graph {
-    fn asks_the_world(&self) -> bool {
-        self.nodes.iter().any(|node| matches!(&node.key, Key::Data(kind, _) if data::is_remote(kind)))
+    fn asks_the_world(&self, session: &Session<'_>) -> bool {
+        self.nodes.iter().any(|node| matches!(&node.key, Key::Data(kind, _) if data::is_remote(session, kind)))
     }
 
     /// What the selected builds lead to. Everything is evaluated with unknown data first, as names of
@@ -122,7 +122,7 @@ impl Graph {
                 (Key::Data(kind, name), _) if self.circular.contains(&index) => scope.set_data(kind, name, failed()),
                 (Key::Local(name), _) if self.circular.contains(&index) => scope.set("local", name, failed()),
                 (Key::Data(kind, name), What::Block(block)) => {
-                    if data::is_foreign(kind) {
+                    if data::is_foreign(session, kind) {
                         tainted.0.insert(node.key.clone(), (kind.clone(), block.header()));
                     }
                     let value = data::value(session, kind, block, scope, self.read.contains(&index));

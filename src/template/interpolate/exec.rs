@@ -305,6 +305,12 @@ impl<'a> Run<'a> {
     }
 
     fn fields(&self, value: Value<'a>, names: &[String], at: usize) -> Result<Value<'a>, EngineError> {
+        // A map among the fields is handed in flat: `SourceAMITags.os`.
+        if let (Value::Fields(fields), 2..) = (&value, names.len())
+            && let Some(field) = fields.get(&names.join("."))
+        {
+            return Ok(Value::String(field.clone()));
+        }
         let mut value = value;
         for name in names {
             if value == Value::Nil {

@@ -1,6 +1,9 @@
 """Starts the endpoint and prints one line of JSON when it is ready; README.md tells the rest."""
 
 import argparse
+import contextlib
+import fcntl
+import glob
 import json
 import logging
 import os
@@ -23,6 +26,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from .cloud import SSH, cloud
 from .control import Control, end_guests
 from .front import Front
+
+
+PREFIX = "bakehouse-cloud."
 
 
 class RequestHandler(MotoRequestHandler):
@@ -50,7 +56,7 @@ def arguments():
 def main():
     options = arguments()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    folder = tempfile.mkdtemp(prefix="bakehouse-cloud.")
+    folder = workplace()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: ended.set())
@@ -60,6 +66,20 @@ def main():
         cloud.running = False
         end_guests()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def workplace():
+    """A folder that is locked for as long as this process lives. Those that killed endpoints left are removed."""
+    for left in glob.glob(os.path.join(tempfile.gettempdir(), f"{PREFIX}*")):
+        with contextlib.suppress(OSError):  # no lock: it is being made; locked: somebody works there
+            with open(os.path.join(left, "lock")) as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+    folder = tempfile.mkdtemp(prefix=PREFIX)
+    lock = os.open(os.path.join(folder, "locking"), os.O_CREAT | os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.rename(os.path.join(folder, "locking"), os.path.join(folder, "lock"))
+    return folder
 
 
 def serve(options, folder, ended):
@@ -75,7 +95,8 @@ def serve(options, folder, ended):
     server.daemon_threads = True
     images.register()
     threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
-    ready = {"url": f"http://{options.host}:{server.port}", "images": images.ids, "pid": os.getpid(), "region": options.region}
+    url = f"http://{options.host}:{server.port}"
+    ready = {"url": url, "images": images.ids, "pid": os.getpid(), "region": options.region}
     print(json.dumps(ready), flush=True)
     if options.stdin:
         threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()

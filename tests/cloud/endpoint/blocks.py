@@ -102,7 +102,9 @@ class Request:
         """A snapshot that can be written."""
         snapshot = self.snapshot()
         if snapshot.upload is None or snapshot.status != "pending":
-            raise invalid("INVALID_SNAPSHOT_ID", f"The snapshot '{snapshot.id}' takes no blocks: it is {snapshot.status}.")
+            raise invalid(
+                "INVALID_SNAPSHOT_ID", f"The snapshot '{snapshot.id}' is {snapshot.status}: it takes no blocks."
+            )
         if time.monotonic() - snapshot.upload.last > snapshot.upload.timeout:
             snapshot.complete("Client.Timeout: no block was written for too long")
             raise invalid("WRITE_REQUEST_TIMEOUT", f"The snapshot '{snapshot.id}' has timed out.")
@@ -145,7 +147,9 @@ class Blocks:
         snapshot = request.uploading()
         length, sent = request.header("DATA_LENGTH"), request.header("CHECKSUM")
         if str(len(data)) != length or len(data) != BLOCK:
-            raise invalid("INVALID_BLOCK", f"A block has {BLOCK} bytes; the data has {len(data)}, its header says {length}.")
+            raise invalid(
+                "INVALID_BLOCK", f"A block has {BLOCK} bytes, the data {len(data)}, says its header {length}."
+            )
         if request.header("CHECKSUM_ALGORITHM") != "SHA256" or not sent:
             raise invalid("INVALID_PARAMETER_VALUE", "x-amz-Checksum with x-amz-Checksum-Algorithm SHA256 is required.")
         if not 0 <= request.index < snapshot.volume_size * GIB // BLOCK:
@@ -187,7 +191,8 @@ class Blocks:
         first = request.completed(request.query["firstSnapshotId"])
         if not _related(first, second):
             raise invalid("UNRELATED_SNAPSHOTS", f"{first.id} and {second.id} do not come from the same volume.")
-        changed = [index for index in sorted(first.contents.written | second.contents.written) if _differs(first, second, index)]
+        either = sorted(first.contents.written | second.contents.written)
+        changed = [index for index in either if _differs(first, second, index)]
 
         def tokens(index):
             sides = (("FirstBlockToken", first), ("SecondBlockToken", second))

@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 from .cloud import cloud
-from .disks import GIB, convert
+from .disks import GIB, fill
 
 BLOCK = 524288
 NOISE = 4096  # bytes at the start of a block that show that it was never written
@@ -34,7 +34,7 @@ class Contents:
     def of_disk(cls, disk, gib):
         """A copy of a disk, whose chain of overlays says which parts of it were written."""
         raw = cloud.disks.raw(gib)
-        convert(disk.path, raw.path, "-n", "-f", disk.format, "-O", "raw")
+        fill(disk, raw)
         mapped = subprocess.run(
             ["qemu-img", "map", "-U", "--output=json", "-f", disk.format, disk.path], capture_output=True, check=True
         )
@@ -46,7 +46,7 @@ class Contents:
 
     def child(self, gib):
         raw = cloud.disks.raw(gib)
-        convert(self.disk.path, raw.path, "-n", "-f", "raw", "-O", "raw")
+        fill(self.disk, raw)
         return Contents(raw, set(self.written))
 
     def write(self, index, data, digest):

@@ -74,6 +74,11 @@ def gib(path, *options):
     return -(-info(path, *options)["virtual-size"] // GIB)
 
 
+def fill(source, target):
+    """Copies what is on one disk to another, which has to be empty and at least as large."""
+    convert(source.path, target.path, "-n", "--target-is-zero", "-f", source.format, "-O", target.format)
+
+
 def convert(source, target, *options):
     """Copies a disk into another format; ValueError says what qemu-img had against it."""
     _qemu_img("convert", "-q", *options, source, target)

@@ -126,8 +126,7 @@ class _Rule:
 
 def _any_matches(parameters, name, pattern):
     return any(
-        fnmatch.fnmatchcase(key, name) and fnmatch.fnmatchcase(str(value), pattern)
-        for key, value in parameters.items()
+        fnmatch.fnmatchcase(key, name) and fnmatch.fnmatchcase(str(value), pattern) for key, value in parameters.items()
     )
 
 

@@ -21,7 +21,7 @@ IDEMPOTENT = {
     "ImportSnapshot",
 }  # fmt: skip
 
-NEW_ID = re.compile(rb"\b(?:i|ami|snap|vol|sg|subnet|vpc|key|lt|eni|import-ami|import-snap|export-ami)-[0-9a-f]{8,17}\b")
+NEW_ID = re.compile(rb"\b(?:i|ami|snap|vol|sg|subnet|vpc|key|lt|eni)-[0-9a-f]{8,17}\b")
 NOT_FOUND = {
     "i": ("InvalidInstanceID.NotFound", "The instance ID '{}' does not exist"),
     "ami": ("InvalidAMIID.NotFound", "The image id '[{}]' does not exist"),
@@ -157,7 +157,12 @@ class Front:
             said[:] = [status, headers]
             return start_response(status, headers)
 
-        answer = self._moto(environ, hear)
+        try:
+            answer = self._moto(environ, hear)
+        except NotImplementedError:
+            code = "UnknownOperationException" if call.json else "InvalidAction"
+            message = f"The action {call.action} is not valid for this endpoint."
+            return said, refusal(hear, call, 400, code, message)
         if call.service != "ec2":
             return said, answer
         body = [b"".join(answer)]

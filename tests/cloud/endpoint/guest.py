@@ -1,5 +1,6 @@
 """One running guest: a QEMU process and its monitor."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -173,10 +174,8 @@ class Guest(threading.Thread):
 
     def _tell(self, execute):
         """For a guest that may be gone already, which is as good."""
-        try:
+        with contextlib.suppress(GuestError):
             self._send(execute, {}, Future())
-        except GuestError:
-            pass
 
     def _command(self, execute, **arguments):
         answer = Future()
@@ -211,7 +210,8 @@ class Guest(threading.Thread):
             *("-machine", "pc", "-m", str(spec.memory), "-smp", str(spec.cpus), "-name", spec.instance_id),
             *("-chardev", "stdio,id=monitor,signal=off", "-mon", "chardev=monitor,mode=control"),
             *("-chardev", f"file,id=console,append=on,path={spec.console}", "-serial", "chardev:console"),
-            *("-smbios", f"type=1,manufacturer=Amazon EC2,product={spec.instance_type},uuid={system_uuid},serial={serial}"),
+            *("-smbios", f"type=1,manufacturer=Amazon EC2,product={spec.instance_type},uuid={system_uuid}"),
+            *("-smbios", f"type=1,serial={serial}"),
             *("-smbios", f"type=2,manufacturer=Amazon EC2,asset={spec.instance_id}"),
             *("-device", "virtio-rng-pci"),
             # The address of the metadata service has to lie in the guest's own network.

@@ -186,7 +186,7 @@ class ImageBackend:
         return image
 
     def _copy_mapping(self, image, source, original, ebs, encrypted, kms_key_id):
-        description = f"Copied for DestinationAmi {image.id} from SourceAmi {source.id} for SourceSnapshot {original.id}"
+        description = f"Copied for DestinationAmi {image.id} from SourceAmi {source.id}, SourceSnapshot {original.id}"
         encrypted, kms_key_id = self.encryption(original, encrypted, kms_key_id)
         copied = self.new_snapshot(original.volume_size, description, None, encrypted, kms_key_id)
         copied.disk = original.disk
@@ -203,9 +203,7 @@ class ImageBackend:
             )
         for image in self.amis.values():
             if image.name == name and image.owner_id == self.account_id:
-                raise EC2ClientError(
-                    "InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}"
-                )
+                raise EC2ClientError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}")
 
     def image(self, image_id):
         if not re.fullmatch(r"ami-[0-9a-f]{8,17}", image_id or ""):

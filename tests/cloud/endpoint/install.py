@@ -13,11 +13,12 @@ from .images import ImageBackend
 from .instance_actions import InstanceActions
 from .instances import Instance
 from .launch import LaunchBackend
+from .spot import SpotBackend
 from .task_actions import TaskActions, TaskBackend
 from .volumes import Snapshot, Volume, VolumeActions, VolumeBackend
 
 
-class Ec2Backend(LaunchBackend, ImageBackend, VolumeBackend, TaskBackend, models.EC2Backend):
+class Ec2Backend(LaunchBackend, ImageBackend, VolumeBackend, SpotBackend, TaskBackend, models.EC2Backend):
     @property
     def _url_module(self):
         return urls  # moto would look for it next to this class

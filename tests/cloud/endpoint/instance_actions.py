@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.utils import random_fleet_id, random_spot_request_id
+from moto.ec2.utils import random_fleet_id
 
 from .cloud import cloud
+from .spot import SpotRequest
 
 # What moto drops of a RunInstances, and DescribeInstances should give back.
 KEPT = {
@@ -30,6 +31,9 @@ class InstanceActions:
     def run_instances(self):
         self.params = self._with_template(dict(self.params))
         self.ec2_backend.check_launch(self.params)
+        if self.ec2_backend.image(self.params["ImageId"]).imds_support == "v2.0":
+            defaults = {"HttpTokens": "required", "HttpPutResponseHopLimit": 2}
+            self.params["MetadataOptions"] = defaults | self.params.get("MetadataOptions", {})
         # EC2 launches as many as it can, moto as few as it may.
         self.params["MinCount"] = self.params.get("MaxCount", 1)
         result = super().run_instances()
@@ -52,9 +56,9 @@ class InstanceActions:
         market = self.params.get("InstanceMarketOptions", {})
         if market.get("MarketType") == "spot":
             instance.lifecycle = "spot"
-            instance.spot_instance_request_id = random_spot_request_id()
             tags = self._parse_tag_specification().get("spot-instances-request", {})
-            self.ec2_backend.create_tags([instance.spot_instance_request_id], tags)
+            request = SpotRequest(self.ec2_backend, instance, market.get("SpotOptions", {}), tags)
+            instance.spot_instance_request_id = request.id
 
     def _with_template(self, params):
         """The launch template's parameters, overridden by those of the request."""

@@ -24,6 +24,8 @@ BUTTON_SECONDS = 3
 
 
 class Instance(moto.Instance):
+    VALID_ATTRIBUTES = {*moto.Instance.VALID_ATTRIBUTES, "enaSupport"}
+
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self.guest = None
@@ -37,6 +39,7 @@ class Instance(moto.Instance):
         self._move(PENDING)
         self._reason = ""
         self._take_address()
+        self.security_groups = self.security_groups or list(self.nics[0].group_set)
 
     def prep_nics(self, *arguments, **options):
         """A network interface that is made with the instance goes with it."""

@@ -50,6 +50,7 @@ def _of_region(backend):
         "network_interfaces": [_listed(it) for it in list(backend.enis.values())],
         "addresses": [{"id": it.allocation_id, "tags": {}} for it in list(backend.addresses)],
         "launch_templates": [_listed(it, name=it.name) for it in list(backend.launch_templates.values())],
+        "spot_requests": [_listed(it) for it in list(backend.spot_instance_requests.values()) if it.state == "active"],
         "tasks": [it.listed() for it in list(backend.tasks.values()) if it.active],
     }
 

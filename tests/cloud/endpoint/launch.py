@@ -2,7 +2,7 @@
 
 import base64
 
-from moto.ec2.exceptions import EC2ClientError, InvalidSubnetIdError
+from moto.ec2.exceptions import EC2ClientError, InvalidSubnetIdError, VPCIdNotSpecifiedError
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.utils import filter_iam_instance_profiles
 
@@ -47,6 +47,27 @@ class LaunchBackend:
         # The guest that gets the volume does not run yet.
         self.attach_volume(volume.id, instance.id, mapping["DeviceName"], ebs.get("DeleteOnTermination", True))
 
+    def modify_instance_metadata_options(self, instance_id, **options):
+        """What the request does not name stays."""
+        before = vars(self.get_instance(instance_id).metadata_options)
+        after = super().modify_instance_metadata_options(instance_id, **options)
+        named = {"http_put_response_hop_limit": "hop_limit", "instance_metadata_tags": "metadata_tags"}
+        named["http_protocol_ipv6"] = "http_protocol"
+        for name, value in before.items():
+            if options.get(named.get(name, name)) is None:
+                setattr(after, name, value)
+        return after
+
+    def create_security_group(self, name, description, vpc_id=None, *arguments, **options):
+        vpc_id = self.get_vpc(vpc_id).id if vpc_id else self._default_vpc_id()
+        return super().create_security_group(name, description, vpc_id, *arguments, **options)
+
+    def _default_vpc_id(self):
+        vpc = self.get_default_vpc()
+        if vpc is None:
+            raise VPCIdNotSpecifiedError
+        return vpc.id
+
     def check_launch(self, request):
         """Raises what EC2 would refuse this RunInstances with."""
         if not request.get("ImageId"):
@@ -75,13 +96,7 @@ class LaunchBackend:
                 raise InvalidSubnetIdError(subnet_id)
             vpc_id = self.get_subnet(subnet_id).vpc_id
         else:
-            vpc = self.get_default_vpc()
-            if vpc is None:
-                raise EC2ClientError(
-                    "VPCIdNotSpecified",
-                    "No default VPC for this user. GroupName is only supported for EC2-Classic and default VPC.",
-                )
-            vpc_id = vpc.id
+            vpc_id = self._default_vpc_id()
         for group_id in [*request.get("SecurityGroupIds", []), *nic.get("Groups", [])]:
             group = self.get_security_group_from_id(group_id)
             if group is None:
@@ -101,7 +116,7 @@ class LaunchBackend:
             ebs = mapping["Ebs"]
             snapshot = self.get_snapshot(ebs["SnapshotId"]) if ebs.get("SnapshotId") else None
             try:
-                check_volume(snapshot, ebs.get("VolumeSize"), ebs.get("VolumeType"), ebs.get("Iops"), ebs.get("Throughput"))
+                check_volume(snapshot, *(ebs.get(key) for key in ("VolumeSize", "VolumeType", "Iops", "Throughput")))
             except EC2ClientError as error:
                 raise EC2ClientError("InvalidBlockDeviceMapping", error.message) from None
             if ebs.get("KmsKeyId") and not ebs.get("Encrypted"):

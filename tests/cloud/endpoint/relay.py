@@ -23,7 +23,7 @@ def main(path, instance_id):
             if not data:
                 return
             while data:
-                data = data[os.write(1, data):]
+                data = data[os.write(1, data) :]
         if 0 in ready:
             data = os.read(0, 65536)
             if data:

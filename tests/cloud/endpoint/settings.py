@@ -17,7 +17,7 @@ class Settings:
     # Seconds for which a new resource's id is answered with NotFound.
     consistency: float = 0.0
     # Seconds that a guest has to power itself off before it loses its power.
-    stop_deadline: float = 90.0
+    stop_deadline: float = 300.0
 
     # Instance types without capacity ("*": all of them).
     no_capacity: list = field(default_factory=list)

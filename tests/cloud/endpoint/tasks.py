@@ -16,7 +16,7 @@ from moto.moto_api._internal import mock_random
 from moto.s3.models import s3_backends
 
 from .cloud import cloud
-from .disks import convert, gib, info
+from .disks import Disk, convert, fill, gib, info
 from .images import Ami
 
 ROLE = "vmimport"
@@ -82,7 +82,7 @@ class Task(threading.Thread):
             if self.active:
                 self.status, self.active, self.message, self.progress = "deleted", False, message, None
         for snapshot in self.made:
-            self.backend.snapshots.pop(snapshot.id, None)
+            self.backend.forget_snapshot(snapshot.id)
 
     def cancel(self):
         """The state before and after."""
@@ -102,7 +102,7 @@ class Task(threading.Thread):
         snapshot = self.backend.new_snapshot(gib(path, "-f", format), description, None, encrypted, key)
         self.made.append(snapshot)
         disk = cloud.disks.blank(snapshot.volume_size)
-        convert(path, disk.path, "-n", "-f", format, "-O", "qcow2")
+        fill(Disk(path, format, temporary=False), disk)
         snapshot.disk = disk
         snapshot.complete()
         return snapshot

@@ -79,7 +79,7 @@ class VolumeBackend:
 
     def delete_volume(self, volume_id):
         volume = super().delete_volume(volume_id)
-        volume.disk = None  # snapshots remember the volume, not what is on it
+        volume.disk = None  # moto and the volume's snapshots remember the object for ever
         return volume
 
     def attach_volume(self, volume_id, instance_id, device_path, delete_on_termination=False):
@@ -190,7 +190,13 @@ class VolumeBackend:
         for image in self.amis.values():
             if snapshot_id in image.snapshot_ids:
                 raise InvalidSnapshotInUse(snapshot_id, image.id)
-        return self.snapshots.pop(snapshot_id)
+        return self.forget_snapshot(snapshot_id)
+
+    def forget_snapshot(self, snapshot_id):
+        """moto remembers the object for ever: without its disk, then."""
+        snapshot = self.snapshots.pop(snapshot_id)
+        snapshot.disk = snapshot.contents = None
+        return snapshot
 
 
 def check_volume(snapshot, size, volume_type, iops, throughput):

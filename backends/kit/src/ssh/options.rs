@@ -188,14 +188,19 @@ impl SshOptions {
         GeneratedKey::new(self.temporary_key_pair_type, self.temporary_key_pair_bits, comment)
     }
 
+    /// For platforms that keep no key pairs.
+    pub fn refuse_keypair_name(&self, diagnostics: &mut Diagnostics) {
+        if given(&self.ssh_keypair_name).is_some() {
+            let mut found = Findings { options: self, diagnostics };
+            found.error("ssh_keypair_name", "this builder's platform knows no key pairs by name");
+        }
+    }
+
     /// Everything that can be known without a machine.
     pub fn check(&self, diagnostics: &mut Diagnostics) {
         let mut found = Findings { options: self, diagnostics };
         if self.username().is_none() {
             found.error("ssh_username", "the communicator ssh needs the option `ssh_username`");
-        }
-        if given(&self.ssh_keypair_name).is_some() {
-            found.error("ssh_keypair_name", "this builder's platform knows no key pairs by name");
         }
         if let Err(error) = self.temporary_key_pair_type.check_bits(self.temporary_key_pair_bits) {
             let name = if error == KeyError::Dsa { "temporary_key_pair_type" } else { "temporary_key_pair_bits" };
