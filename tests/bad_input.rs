@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bakehouse::report::diagnostic;
 use bakehouse::template::load::{ConfigType, LoadRequest, Loaded, load};
 
-/// What takes more than linear time or waits for something would not end within it, on any machine.
-const SOON: Duration = Duration::from_secs(120);
+/// What takes more than linear time or waits for something would not end within it, on the busiest machine.
+const SOON: Duration = Duration::from_secs(600);
 
 const HCL: &str = include_str!("bad_input/whole.pkr.hcl");
 const HCL_AS_JSON: &str = include_str!("bad_input/whole.pkr.json");
@@ -19,8 +19,10 @@ const LEGACY: &str = include_str!("bad_input/whole.json");
 /// Loads, and shows every finding with the lines that it is about.
 fn judged(name: &str, text: &[u8]) -> (Loaded, String) {
     let start = Instant::now();
-    let hcl = name.contains(".pkr.");
-    let loaded = load(&LoadRequest::of_text(text, if hcl { ConfigType::Hcl2 } else { ConfigType::Json }));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    let loaded = load(&LoadRequest { path, config_type: None, ..LoadRequest::of_text("", ConfigType::Hcl2) });
     let shown = diagnostic::render(&loaded.diagnostics, &loaded.sources, false);
     assert!(start.elapsed() < SOON, "{name} took {:?}", start.elapsed());
     (loaded, shown)
@@ -235,10 +237,7 @@ fn values_from_outside_of_the_wrong_type_are_told_with_their_origin() {
         let said = desk.refused(&["t.pkr.hcl"], &[("PKR_VAR_cpus", cpus), sound]);
         assert!(said.contains(reason) && said.contains("t.pkr.hcl:1:10"), "{cpus:?}: {said}");
     }
-    for tags in ["a", "[", "[1, {}]", "[local.x]", "[\"a\"] [", "\u{0}", "[file(\"x\")]", "[\"${\"]"] {
-        if tags.contains('\0') {
-            continue;
-        }
+    for tags in ["a", "[", "[1, {}]", "[local.x]", "[\"a\"] [", "[file(\"x\")]", "[\"${\"]"] {
         let said = desk.refused(&["t.pkr.hcl"], &[("PKR_VAR_cpus", "1"), ("PKR_VAR_tags", tags)]);
         assert!(said.contains("<PKR_VAR_tags>:1:") || said.contains("t.pkr.hcl:4:10"), "{tags:?}: {said}");
     }

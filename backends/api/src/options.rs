@@ -406,6 +406,16 @@ mod tests {
     }
 
     #[test]
+    fn two_names_of_one_option() {
+        let (options, diagnostics) = decode(&[("type", Value::from("")), ("kind", Value::from("b"))]);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        assert_eq!(options.expect("decodes").r#type.as_deref(), Some("b"));
+        let (options, diagnostics) = decode(&[("type", Value::from("a")), ("kind", Value::from("b"))]);
+        assert!(options.is_none());
+        assert_eq!(diagnostics.0[0].summary, "`type` and `kind` are one option");
+    }
+
+    #[test]
     fn unknown_values_pass_the_types_and_go_unchecked() {
         let unknown = Value::unknown(crate::Type::String);
         let (options, diagnostics) = decode(&[("timeout", unknown)]);

@@ -35,17 +35,28 @@ impl<'a> Reader<'a> {
 
     /// Decodes the option called `name` or one of `aliases`. `default` makes it optional.
     pub fn take<T: Decode>(&mut self, name: &str, aliases: &[&str], default: Option<fn() -> T>) -> Option<T> {
-        let found = std::iter::once(&name).chain(aliases).find_map(|name| self.entries.remove_entry(*name));
-        if let Some((name, entries)) = found {
-            if !self.says_nothing::<T>(&entries) {
-                return T::decode_entries(&entries, &mut self.cx);
+        let mut set = Vec::new();
+        for name in std::iter::once(&name).chain(aliases) {
+            let Some(entries) = self.entries.remove(*name) else { continue };
+            if self.says_nothing::<T>(&entries) {
+                self.spans.remove(*name);
+            } else {
+                set.push(entries);
             }
-            self.spans.remove(&name);
         }
-        match default.map(|make| make()).or_else(T::absent) {
-            Some(value) => Some(value),
-            None => self.missing(name),
+        if let [first, second, ..] = &set[..] {
+            self.set_twice(&first[0], &second[0]);
         }
+        match set.first() {
+            Some(entries) => T::decode_entries(entries, &mut self.cx),
+            None => default.map(|make| make()).or_else(T::absent).or_else(|| self.missing(name)),
+        }
+    }
+
+    fn set_twice(&mut self, first: &Entry, second: &Entry) {
+        let twice = Diagnostic::error(format!("`{}` and `{}` are one option", first.name, second.name));
+        let twice = twice.at(second.name_span).related(first.name_span, "it is set here already");
+        self.cx.diagnostics.push(twice.hint("keep one of them"));
     }
 
     /// Packer's options begin empty: null, an empty text and a count of 0 are what an option has that nobody set.

@@ -138,7 +138,21 @@ impl Translation<'_> {
                 self.out.push_str(if c == 'p' { "\\P{" } else { "\\p{" });
             }
             Some(c) if c.is_ascii_punctuation() => self.literal(c),
-            Some(c) => self.out.extend(['\\', c]),
+            Some(c) => {
+                self.out.extend(['\\', c]);
+                if matches!(c, 'x' | 'p' | 'P') && self.rest.peek() == Some(&'{') {
+                    self.braced();
+                }
+            }
+        }
+    }
+
+    fn braced(&mut self) {
+        for c in self.rest.by_ref() {
+            self.out.push(c);
+            if c == '}' {
+                return;
+            }
         }
     }
 
@@ -213,6 +227,7 @@ mod tests {
         assert_eq!(found("\\<x\\>", "a<x>"), Some("<x>"));
         assert_eq!(found("\\p{^Greek}", "αa"), Some("a"));
         assert_eq!(found("(?i)\\x41\\.", "a."), Some("a."));
+        assert_eq!(found("\\p{Lu}+\\x{4a}[\\p{Greek}\\PL]+", "aBCJα1b"), Some("BCJα1"));
     }
 
     #[test]
