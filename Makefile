@@ -14,7 +14,7 @@ vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests,bakehouse-virt
 # A bootable Debian disk with a small web service, baked and then booted once.
 image: need-image build
 	base=$$(templates/debian/base.sh) && \
-	  $(program) build -force -var base_image=$$base templates/debian
+	  $(program) build -force -only=qemu.debian -var base_image=$$base templates/debian
 	templates/debian/check.sh $(image)
 
 # A Vagrant box and its catalog, which `vagrant up` boots; `make box version=1.1.0` adds a version.
@@ -32,8 +32,10 @@ build:
 # Everything: style, lints, unit tests, and the tests that boot real guests.
 test: need-test lint
 	tests/cloud/venv >/dev/null
+	@# Status 75: VirtualBox cannot be had any more. It was said, and its tests do nothing.
+	tests/virtualbox/root.sh >/dev/null || [ $$? = 75 ]
+	tests/virtualbox/guest.sh >/dev/null || [ $$? = 75 ]
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
-	  BAKEHOUSE_VIRTUALBOX=$$(tests/virtualbox/root.sh) \
 	  scripts/run-tests
 
 # Without virtual machines: under two minutes once compiled.

@@ -6,12 +6,16 @@ use std::process::{Command, Stdio};
 
 /// What `validate` says about a template that it refuses.
 fn said(template: &str, args: &[&str]) -> String {
+    said_of("t.pkr.hcl", template, args)
+}
+
+fn said_of(name: &str, template: &str, args: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("t.pkr.hcl"), template).unwrap();
+    std::fs::write(folder.path().join(name), template).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_bakehouse"))
         .arg("validate")
         .args(args)
-        .arg("t.pkr.hcl")
+        .arg(name)
         .current_dir(folder.path())
         .env_clear()
         .env("PKR_VAR_from_env", "[1")
@@ -43,6 +47,16 @@ fn a_misspelt_function() {
 fn a_misspelt_option() {
     let template = "source \"file\" \"note\" {\n  content = \"x\"\n  tagret  = \"note.txt\"\n}\nbuild {\n  sources = [\"source.file.note\"]\n}\n";
     insta::assert_snapshot!(said(template, &[]));
+}
+
+#[test]
+fn an_option_of_older_versions() {
+    let template = r#"{"builders": [{
+  "type": "qemu", "iso_url": "http://localhost/a.iso", "ssh_username": "root", "shutdown_command": "poweroff",
+  "iso_checksum": "5d41402abc4b2a76b9719d911017c592", "iso_checksum_type": "md5",
+  "iso_chekcsum": "none"
+}]}"#;
+    insta::assert_snapshot!(said_of("t.json", template, &[]));
 }
 
 #[test]

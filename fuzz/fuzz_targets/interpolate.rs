@@ -3,7 +3,7 @@
 
 use std::time::UNIX_EPOCH;
 
-use bakehouse::template::interpolate::{Engine, EngineCx};
+use bakehouse::template::interpolate::{BuildFacts, Engine, EngineCx};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -11,12 +11,13 @@ fuzz_target!(|text: &str| {
         user: Some([("name".to_owned(), "value".to_owned())].into()),
         build_name: "debian".into(),
         build_type: "qemu".into(),
-        facts: None,
+        facts: BuildFacts::Later,
         root: ".".into(),
         cwd: "/nowhere".into(),
         version: "1.16.0".into(),
         now: UNIX_EPOCH,
         env: None,
+        services: None,
     });
     let fields = ["Vars", "Path", "HTTPIP"].map(|name| (name.to_owned(), "x".to_owned()));
     if let Err(error) = engine.run(text, &fields.into()) {

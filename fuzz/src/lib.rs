@@ -1,8 +1,6 @@
 //! What the targets share. A run reads no file, no environment and no network: the template comes by
 //! standard input, and texts that name a function which would look outside are passed over.
 
-use std::time::UNIX_EPOCH;
-
 use bakehouse::template::load::{ConfigType, LoadRequest, load};
 
 /// Parts of the names of functions that look outside, or that take long by design.
@@ -13,22 +11,7 @@ pub fn evaluate(text: &str, config_type: ConfigType) -> bool {
     if IMPURE.iter().any(|name| text.contains(name)) {
         return false;
     }
-    let loaded = load(&LoadRequest {
-        path: "-".into(),
-        config_type: Some(config_type),
-        vars: Vec::new(),
-        var_files: Vec::new(),
-        warn_undeclared: true,
-        only: Vec::new(),
-        except: Vec::new(),
-        env: Default::default(),
-        cwd: "/nowhere".into(),
-        secrets: Default::default(),
-        now: UNIX_EPOCH,
-        fetch: None,
-        unset_is_unknown: false,
-        stdin: Some(text.into()),
-    });
+    let loaded = load(&LoadRequest::of_text(text, config_type));
     for build in loaded.plan.iter().flat_map(|plan| &plan.builds) {
         let steps = build.provisioners.iter().chain(&build.on_error).map(|step| &step.config);
         let post = build.post.iter().flatten().map(|step| &step.config);

@@ -14,6 +14,7 @@ use super::template::{self, TemplateArgs};
 use super::{End, switch};
 use crate::engine::{self, Kinds, OnError, Prepared, Purpose, Run, Summary, prepare};
 use crate::report::{self, Format};
+use crate::template::json::fix;
 use crate::template::load::{LoadRequest, load};
 
 #[derive(clap::Args)]
@@ -96,6 +97,7 @@ pub fn run(args: Args, machine_readable: bool) -> Result<End> {
         findings.extend(found);
         builds = prepared;
     }
+    fix::hint(&mut findings, &loaded.sources);
     if builds.is_empty() && !findings.has_errors() {
         findings
             .push(Diagnostic::error("No builds to run").hint("check -only and -except against `bakehouse inspect`"));

@@ -47,7 +47,12 @@ fn enclosed(open: &str, lines: String, close: &str) -> String {
 /// What fits in 64 bits in full, the rest as Go's `%g`.
 fn number(number: &Number) -> String {
     let float = |n: f64| Spec { verb: 'g', ..Spec::default() }.float(n, &n.to_string());
-    number.to_i64().map_or_else(|| float(number.to_f64()), |whole| whole.to_string())
+    match (number.to_i64(), number.to_f64()) {
+        (Some(whole), _) => whole.to_string(),
+        (None, f64::INFINITY) => "+Inf".into(),
+        (None, f64::NEG_INFINITY) => "-Inf".into(),
+        (None, n) => float(n),
+    }
 }
 
 #[cfg(test)]
@@ -74,5 +79,6 @@ mod tests {
         assert_eq!(text("9007199254740993"), "9007199254740993");
         assert_eq!(text("1234567.5"), "1.2345675e+06");
         assert_eq!(text("0.5"), "0.5");
+        assert_eq!((text("1e400"), text("-1e400")), ("+Inf".into(), "-Inf".into()));
     }
 }

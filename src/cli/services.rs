@@ -1,4 +1,5 @@
-//! Vault and Consul over HTTP, where the environment says they are, as their own programs have it.
+//! Vault and Consul over HTTP, where the environment says they are, as their own programs have it; secrets of AWS
+//! by its backend.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -155,6 +156,14 @@ impl Services for HttpServices {
             404 => Err(format!("Consul has no key `{key}`")),
             _ => Err(format!("Consul refuses `{key}` with status {status}: {}", reason(&answer))),
         }
+    }
+
+    fn aws_secret(&self, name: &str, key: Option<&str>) -> Result<String, String> {
+        crate::registry::aws_secret(name, key)
+    }
+
+    fn aws_secret_raw(&self, name: &str) -> Result<String, String> {
+        crate::registry::aws_secret_raw(name)
     }
 }
 

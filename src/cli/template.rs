@@ -56,6 +56,7 @@ impl TemplateArgs {
             secrets: secrets.clone(),
             now: SystemTime::now(),
             fetch: None,
+            data: crate::registry::data_sources(),
             services: Some(Arc::new(HttpServices::new(environment.vars.clone(), environment.cwd.clone()))),
             unset_is_unknown: false,
             stdin,

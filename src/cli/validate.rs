@@ -10,6 +10,7 @@ use super::template::{self, TemplateArgs};
 use super::{End, say, switch};
 use crate::engine::{Kinds, Purpose, prepare};
 use crate::report::diagnostic;
+use crate::template::json::fix;
 use crate::template::load::{LoadRequest, check_syntax, load};
 
 #[derive(clap::Args)]
@@ -45,6 +46,7 @@ pub fn run(args: Args) -> Result<End> {
     if let Some(plan) = loaded.plan {
         findings.extend(prepare(plan, &Kinds::all(), Purpose::Check).1);
     }
+    fix::hint(&mut findings, &loaded.sources);
     let end = if findings.has_errors() { End::Failure } else { End::Success };
     if args.json {
         say(diagnostic::json(&findings, &loaded.sources));

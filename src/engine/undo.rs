@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// For one undo, and for all undos of a build.
-const EACH: Duration = Duration::from_secs(60);
-const ALL: Duration = Duration::from_secs(180);
+/// For all undos of a build. How long one may take, its undoer says.
+const ALL: Duration = Duration::from_secs(600);
 
 /// The undoers of every kind of thing that can be acquired.
 pub type Undoers = Arc<[Arc<dyn Undoer>]>;
@@ -103,7 +102,7 @@ impl Journal {
                 break;
             }
             tell(EventKind::Undoing { what: undo.what.clone() });
-            let limit = end.min(Instant::now() + EACH);
+            let limit = end.min(Instant::now() + self.patience(&undo));
             let undone = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -129,6 +128,10 @@ impl Journal {
         undo_with(&self.undoers, undo).await
     }
 
+    fn patience(&self, undo: &Undo) -> Duration {
+        undoer(&self.undoers, undo).map_or(Duration::ZERO, |undoer| undoer.patience())
+    }
+
     fn youngest(&self, mark: UndoId, below: UndoId) -> Option<(UndoId, Undo)> {
         self.lock().held.iter().rev().find(|(id, _)| *id >= mark && *id < below).cloned()
     }
@@ -147,10 +150,14 @@ impl Journal {
 
 /// Does one undo, whoever's it is.
 pub async fn undo_with(undoers: &[Arc<dyn Undoer>], undo: &Undo) -> Result<()> {
-    match undoers.iter().find(|undoer| undoer.kinds().contains(&undo.kind.as_str())) {
+    match undoer(undoers, undo) {
         Some(undoer) => undoer.undo(undo).await,
         None => Err(Error::new(Kind::Internal, format!("this version cannot undo a `{}`", undo.kind))),
     }
+}
+
+fn undoer<'a>(undoers: &'a [Arc<dyn Undoer>], undo: &Undo) -> Option<&'a dyn Undoer> {
+    undoers.iter().find(|undoer| undoer.kinds().contains(&undo.kind.as_str())).map(|undoer| &**undoer)
 }
 
 fn too_long() -> Error {
@@ -206,7 +213,7 @@ impl UndoLog for Journal {
     async fn run(&self, id: UndoId) -> Result<()> {
         let found = self.lock().held.iter().find(|(held, _)| *held == id).cloned();
         let Some((_, undo)) = found else { return Ok(()) };
-        let done = tokio::time::timeout(EACH, self.undo(&undo)).await;
+        let done = tokio::time::timeout(self.patience(&undo), self.undo(&undo)).await;
         done.unwrap_or_else(|_| Err(too_long())).map_err(|error| error.context(format!("undoing {}", undo.what)))?;
         self.forget(id);
         Ok(())

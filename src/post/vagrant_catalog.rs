@@ -72,8 +72,6 @@ fn prepare(body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn PostPro
     wrong("url_template", sample_url(&options));
     let named = options.output.file_name().is_some();
     wrong("output", if named { Ok(()) } else { Err("`output` must name a file".into()) });
-    let some = options.keep_versions != Some(0);
-    wrong("keep_versions", if some { Ok(()) } else { Err("`keep_versions` must be 1 at least".into()) });
     (diagnostics.errors() == before).then(|| Box::new(CatalogWriter(options)) as Box<dyn PostProcessor>)
 }
 

@@ -116,7 +116,6 @@ fn mistakes_are_found_without_a_box() {
         ("box_tag", "org/debian/12".into()),
         ("version", "v1".into()),
         ("url_template", "boxes/{{file}}".into()),
-        ("keep_versions", 0.into()),
         ("output", "..".into()),
     ];
     assert!(prepare(&body("vagrant-catalog", &entries), &mut diagnostics).is_none());
@@ -125,6 +124,5 @@ fn mistakes_are_found_without_a_box() {
     `v1` is not a version: write numbers with dots, like 1.2.0 or 1.2.0.rc1
     `boxes/{{file}}` is no absolute URL
     `output` must name a file
-    `keep_versions` must be 1 at least
     ");
 }

@@ -3,6 +3,7 @@
 
 pub mod common;
 pub mod explain;
+mod functions;
 pub mod pages;
 pub mod schema;
 

@@ -1,11 +1,11 @@
-//! The pages of docs/reference/: one for each component, and one for what builders share.
+//! The pages of docs/reference/: one for each component, one for what builders share, one for the functions.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use bakehouse_api::{Field, Shape};
 
-use super::{Component, Role, common, components, default_text};
+use super::{Component, Role, common, components, default_text, functions};
 
 const NOTE: &str =
     "Written from the option structs: change those, then run `UPDATE_REFERENCE=1 cargo test --test reference`.";
@@ -14,7 +14,8 @@ const NOTE: &str =
 pub fn pages() -> BTreeMap<String, String> {
     let components = components();
     let shared = shared_sections(&components);
-    let mut pages = BTreeMap::from([("README.md".to_owned(), index(&components))]);
+    let mut pages =
+        BTreeMap::from([("README.md".to_owned(), index(&components)), ("functions.md".to_owned(), functions::page())]);
     for component in &components {
         let path = format!("{}s/{}.md", component.role.word(), component.schema.kind);
         pages.insert(path, page(component, &shared));
@@ -40,7 +41,8 @@ fn index(components: &[Component]) -> String {
         let common = if role == Role::Builder { "What several builders share" } else { "What all of them have" };
         let _ = writeln!(text, "\n{common}: [common options]({word}s/common.md).");
     }
-    text.push_str("\n## More\n\n- [Events](events.md): what `build --events json` prints.\n");
+    text.push_str("\n## More\n\n- [Functions](functions.md): what expressions can compute.\n");
+    text.push_str("- [Events](events.md): what `build --events json` prints.\n");
     text
 }
 
@@ -141,7 +143,7 @@ fn table(fields: &[Field]) -> String {
     text
 }
 
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 

@@ -217,7 +217,7 @@ mod tests {
         let (ended, _) = run(&[("command", "exit 7".into()), ("valid_exit_codes", list(&["0", "7"]))]).await;
         ended.unwrap();
         let (ended, _) =
-            run(&[("command", "".into()), ("execute_command", list(&["sh", "-c", "kill -KILL $$"]))]).await;
+            run(&[("command", "true".into()), ("execute_command", list(&["sh", "-c", "kill -KILL $$"]))]).await;
         insta::assert_snapshot!(ended.unwrap_err(), @"the inline script was ended by SIGKILL; it wrote nothing");
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bakehouse_api::{Diagnostics, Secrets, SourceMap};
+use bakehouse_api::{DataSource, Diagnostics, Secrets, SourceMap};
 
 use super::hcl::config::Config;
 use super::hcl::{self, load::Session};
@@ -73,12 +73,38 @@ pub struct LoadRequest {
     pub now: SystemTime,
     /// Reads the data sources that the selected builds need. None: their values are unknown.
     pub fetch: Option<Arc<dyn Fetch>>,
+    /// The data sources of the platforms that are built in.
+    pub data: Vec<Arc<dyn DataSource>>,
     /// Answers the functions that ask for secrets. None: they are errors.
     pub services: Option<Arc<dyn Services>>,
     /// Take variables without a value as unknown, to show what can be shown.
     pub unset_is_unknown: bool,
     /// What the standard input held, when the path is `-`.
     pub stdin: Option<Vec<u8>>,
+}
+
+impl LoadRequest {
+    /// A text by itself, as if it came by the standard input: no variables, no environment, no network.
+    pub fn of_text(text: impl Into<Vec<u8>>, config_type: ConfigType) -> Self {
+        Self {
+            path: "-".into(),
+            config_type: Some(config_type),
+            vars: Vec::new(),
+            var_files: Vec::new(),
+            warn_undeclared: true,
+            only: Vec::new(),
+            except: Vec::new(),
+            env: BTreeMap::new(),
+            cwd: "/nowhere".into(),
+            secrets: Secrets::default(),
+            now: SystemTime::UNIX_EPOCH,
+            fetch: None,
+            services: None,
+            data: Vec::new(),
+            unset_is_unknown: false,
+            stdin: Some(text.into()),
+        }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -6,6 +6,24 @@ use std::time::Duration;
 
 use bakehouse_api::{Body, Diagnostics, Facts, Span};
 
+/// Facts that every builder has; a template may ask for them even where they are empty.
+pub const FACTS: [&str; 14] = [
+    "ID",
+    "Host",
+    "Port",
+    "User",
+    "Password",
+    "ConnType",
+    "PackerRunUUID",
+    "PackerHTTPIP",
+    "PackerHTTPPort",
+    "PackerHTTPAddr",
+    "SSHPublicKey",
+    "SSHPrivateKey",
+    "WinRMPassword",
+    "name",
+];
+
 #[derive(Debug, Default)]
 pub struct Plan {
     pub builds: Vec<Build>,

@@ -202,10 +202,18 @@ pub fn quote(text: &str) -> String {
             '\u{8}' => quoted.push_str("\\b"),
             '\u{c}' => quoted.push_str("\\f"),
             '\u{b}' => quoted.push_str("\\v"),
-            c if (c as u32) < 0x20 || c as u32 == 0x7f => quoted.push_str(&format!("\\x{:02x}", c as u32)),
-            c => quoted.push(c),
+            c if c.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", c as u32)),
+            c if is_print(c) => quoted.push(c),
+            c if c <= '\u{ffff}' => quoted.push_str(&format!("\\u{:04x}", c as u32)),
+            c => quoted.push_str(&format!("\\U{:08x}", c as u32)),
         }
     }
     quoted.push('"');
     quoted
+}
+
+/// Letters, marks, digits, punctuation and symbols; of white space the one blank.
+fn is_print(c: char) -> bool {
+    // Behind another character, as a mark by itself would be escaped too.
+    c.is_ascii() || ['a', c].iter().collect::<String>().escape_debug().nth(2).is_none()
 }

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use bakehouse_api::Secrets;
 
-/// Answers `vault(...)` and `consul_key(...)`. Errors say what was asked and what came of it.
+/// Answers `vault(...)`, `consul_key(...)` and `aws_secretsmanager(...)`. Errors say what was asked and what came of it.
 pub trait Services: Send + Sync {
     fn vault(&self, path: &str, key: &str) -> Result<String, String>;
     fn consul_key(&self, key: &str) -> Result<String, String>;
+    /// A field of a secret of AWS Secrets Manager, or its only one.
+    fn aws_secret(&self, name: &str, key: Option<&str>) -> Result<String, String>;
+    fn aws_secret_raw(&self, name: &str) -> Result<String, String>;
 }
 
 impl fmt::Debug for dyn Services {
@@ -40,5 +43,13 @@ impl Services for Remembering {
 
     fn consul_key(&self, key: &str) -> Result<String, String> {
         self.keep(self.inner.consul_key(key))
+    }
+
+    fn aws_secret(&self, name: &str, key: Option<&str>) -> Result<String, String> {
+        self.keep(self.inner.aws_secret(name, key))
+    }
+
+    fn aws_secret_raw(&self, name: &str) -> Result<String, String> {
+        self.keep(self.inner.aws_secret_raw(name))
     }
 }

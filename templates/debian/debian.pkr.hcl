@@ -1,11 +1,16 @@
-# Bakes a Debian web server: nginx and the static site of site/.
+# Bakes a Debian web server: nginx and the static site of site/. As a disk on this machine:
 #
-#   bakehouse build -var base_image=$(templates/debian/base.sh) templates/debian
+#   bakehouse build -only=qemu.debian -var base_image=$(templates/debian/base.sh) templates/debian
 #
 # No credentials, cd or floppy are given: Bakehouse attaches a NoCloud seed with a key of its own.
+#
+# As an AMI, with the same provisioners; without -only both are made side by side:
+#
+#   bakehouse build -only=amazon-ebs.debian templates/debian
 
 variable "base_image" {
   type        = string
+  default     = ""
   description = "The disk to start from: what base.sh prints."
 }
 
@@ -29,6 +34,27 @@ variable "disk_size" {
   type        = string
   default     = "8G"
   description = "The root file system grows to it at the first boot."
+}
+
+variable "region" {
+  type    = string
+  default = "us-east-1"
+}
+
+variable "instance_type" {
+  type    = string
+  default = "t3.micro"
+}
+
+variable "ami_name" {
+  type    = string
+  default = "bakehouse-debian-{{timestamp}}"
+}
+
+variable "source_ami" {
+  type        = object({ name = string, owner = string, user = string })
+  default     = { name = "debian-12-amd64-*", owner = "136693071363", user = "admin" }
+  description = "The AMI to start from: Debian's own. `user` is whom its cloud-init gives the key."
 }
 
 source "qemu" "debian" {
@@ -55,8 +81,27 @@ source "qemu" "debian" {
   output_directory = var.output_directory
 }
 
+source "amazon-ebs" "debian" {
+  region        = var.region
+  instance_type = var.instance_type
+
+  source_ami_filter {
+    filters     = { name = var.source_ami.name }
+    owners      = [var.source_ami.owner]
+    most_recent = true
+  }
+
+  ssh_username = var.source_ami.user
+  ssh_timeout  = "10m"
+
+  ami_name        = var.ami_name
+  ami_description = "Debian web server, from {{ .SourceAMIName }}"
+  imds_support    = "v2.0"
+  tags            = { Name = "Debian web server", Base = "{{ .SourceAMI }}" }
+}
+
 build {
-  sources = ["source.qemu.debian"]
+  sources = ["source.qemu.debian", "source.amazon-ebs.debian"]
 
   provisioner "file" {
     source      = "${path.root}/site"
@@ -74,11 +119,18 @@ build {
   }
 
   post-processor "manifest" {
+    only       = ["qemu.debian"]
     output     = "${var.output_directory}/manifest.json"
     strip_path = true
   }
 
+  post-processor "manifest" {
+    only   = ["amazon-ebs.debian"]
+    output = "${var.output_directory}-ami.json"
+  }
+
   post-processor "checksum" {
+    only           = ["qemu.debian"]
     checksum_types = ["sha256"]
     output         = "${var.output_directory}/SHA256SUMS"
   }

@@ -15,6 +15,8 @@ const DEADLINE: Duration = Duration::from_secs(600);
 
 pub struct Sandbox {
     dir: tempfile::TempDir,
+    /// Of the programs that run in it, besides what is set for all of them.
+    pub env: Vec<(String, String)>,
 }
 
 pub struct Outcome {
@@ -52,7 +54,7 @@ impl Sandbox {
         for name in ["tmp", "cache", "state"] {
             std::fs::create_dir(dir.path().join(name)).unwrap();
         }
-        Self { dir }
+        Self { dir, env: Vec::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -81,6 +83,7 @@ impl Sandbox {
             .env_remove("PACKER_CACHE_DIR")
             .env_remove("SSH_AUTH_SOCK")
             .env("NO_COLOR", "1")
+            .envs(self.env.iter().cloned())
             .stdin(Stdio::null());
         command
     }

@@ -8,6 +8,7 @@ pub mod backend;
 pub mod body;
 pub mod comm;
 pub mod cx;
+pub mod data;
 pub mod decode;
 pub mod diag;
 pub mod error;
@@ -29,6 +30,7 @@ pub use backend::{Backend, Builder, Checkpoint, Facts, Input, Machine, Origin, T
 pub use body::{Body, Entry, Form, Interpolate, Node, Template};
 pub use comm::{CommError, Command, Communicator, Connector, Exit, Stream};
 pub use cx::{Cx, Prompter, Settings};
+pub use data::DataSource;
 pub use decode::{Decode, Reader};
 pub use diag::{Diagnostic, Diagnostics, Severity};
 pub use error::{Error, Kind, Result};

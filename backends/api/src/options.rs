@@ -57,10 +57,7 @@ pub trait Options: Sized {
     /// Decodes a whole body; none when `diagnostics` got an error.
     fn from_body(body: &Body, diagnostics: &mut Diagnostics) -> Option<Self> {
         let before = diagnostics.errors();
-        let mut decoded = Self::read(Reader::new(body, diagnostics))?;
-        let mut spans = Spans(body.entries.iter().map(|entry| (entry.name.clone(), entry.node.span())).collect());
-        spans.0.insert(String::new(), body.span);
-        decoded.set_spans(&spans);
+        let decoded = Self::read(Reader::new(body, diagnostics))?;
         (diagnostics.errors() == before).then_some(decoded)
     }
 
@@ -305,8 +302,14 @@ mod tests {
             tags: Vec<String>,
             headless: bool = false,
             disk: Vec<DiskOptions>,
+            port: u16 = 22,
+            cores: Option<u32>,
+            level: i32 = -1,
+            mode: Mode = Mode::Auto,
         }
     }
+
+    crate::choices! { pub enum Mode { Auto = "auto", Off = "off" } }
 
     fn body(entries: &[(&str, Value)]) -> Body {
         let entry = |(i, (name, value)): (usize, &(&str, Value))| Entry {
@@ -359,6 +362,26 @@ mod tests {
     }
 
     #[test]
+    fn null_an_empty_text_and_a_count_of_zero_say_nothing_as_in_packer() {
+        let given = [
+            ("type", Value::from("")),
+            ("port", Value::from(0)),
+            ("cores", Value::from("0")),
+            ("level", Value::from(0)),
+            ("mode", Value::from("")),
+            ("timeout", Value::null()),
+        ];
+        let (options, diagnostics) = decode(&given);
+        assert_eq!(diagnostics, Diagnostics::default());
+        let options = options.expect("decodes");
+        assert_eq!((options.r#type.as_deref(), options.port, options.cores), (None, 22, None));
+        assert_eq!((options.mode, options.timeout), (Mode::Auto, Duration::from_secs(300)));
+        assert_eq!(options.level, 0, "a number that may be negative is no count");
+        assert_eq!(given.map(|(name, _)| options.spans.has(name)), [false, false, false, true, false, false]);
+        assert_eq!(decode(&[("timeout", Value::from(""))]).1.0[0].summary, "`` is not a duration");
+    }
+
+    #[test]
     fn all_errors_come_at_once() {
         let empty_disk = Value::object([("siez".to_owned(), Value::from(1))].into());
         let (options, diagnostics) = decode(&[
@@ -380,6 +403,16 @@ mod tests {
             ]
         );
         assert_eq!(diagnostics.0[4].hint.as_deref(), Some("did you mean `timeout`?"));
+    }
+
+    #[test]
+    fn two_names_of_one_option() {
+        let (options, diagnostics) = decode(&[("type", Value::from("")), ("kind", Value::from("b"))]);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        assert_eq!(options.expect("decodes").r#type.as_deref(), Some("b"));
+        let (options, diagnostics) = decode(&[("type", Value::from("a")), ("kind", Value::from("b"))]);
+        assert!(options.is_none());
+        assert_eq!(diagnostics.0[0].summary, "`type` and `kind` are one option");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Everything acquired registers its undo in the statement after its id is known. An undo is data,
 //! so that `bakehouse gc` can do it for a run that was killed.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, async_trait};
@@ -22,6 +24,10 @@ pub struct UndoId(pub u64);
 #[async_trait]
 pub trait Undoer: Send + Sync {
     fn kinds(&self) -> &'static [&'static str];
+    /// How long one undo may take: what is far away is slow to go.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(60)
+    }
     async fn undo(&self, undo: &Undo) -> Result<()>;
 }
 

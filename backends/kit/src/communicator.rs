@@ -43,12 +43,21 @@ impl CommOptions {
     /// Everything that can be known without a machine. Builders fill in what they know better
     /// (a user name for a seed they write themselves) before they call this.
     pub fn check(&self, diagnostics: &mut Diagnostics) {
+        self.check_with_platform_keys(diagnostics);
+        if self.communicator == CommKind::Ssh {
+            self.ssh.refuse_keypair_name(diagnostics);
+        }
+    }
+
+    /// The same for a platform that knows key pairs by name (`ssh_keypair_name`).
+    pub fn check_with_platform_keys(&self, diagnostics: &mut Diagnostics) {
         self.refuse_winrm(diagnostics);
         if self.communicator == CommKind::Ssh {
             self.ssh.check(diagnostics);
         }
     }
 
+    /// Without the communicator its options mean nothing, and templates for several systems set them anyway.
     fn refuse_winrm(&self, diagnostics: &mut Diagnostics) {
         if self.communicator == CommKind::Winrm {
             let refused = Diagnostic::error("the communicator `winrm` is not supported")
@@ -56,21 +65,6 @@ impl CommOptions {
                 .only_to_build()
                 .hint("Windows Server 2019 and later have an OpenSSH server: use `communicator = \"ssh\"`");
             diagnostics.push(refused);
-            return;
         }
-        for name in Self::winrm_names().filter(|name| self.spans.has(name)) {
-            let refused = Diagnostic::error(format!("`{name}` is not supported: there is no winrm communicator"))
-                .at(self.spans.at(name))
-                .only_to_build()
-                .hint("remove it");
-            diagnostics.push(refused);
-        }
-    }
-
-    fn winrm_names() -> impl Iterator<Item = &'static str> {
-        <Self as bakehouse_api::Options>::fields()
-            .into_iter()
-            .map(|field| field.name)
-            .filter(|name| name.starts_with("winrm_"))
     }
 }

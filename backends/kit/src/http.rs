@@ -86,7 +86,7 @@ impl HttpOptions {
                 report("http_directory", finding.only_to_build());
             }
         }
-        if self.http_port_min > self.http_port_max || self.http_port_min == 0 {
+        if self.http_port_min > self.http_port_max {
             let (min, max) = (self.http_port_min, self.http_port_max);
             report("http_port_min", Diagnostic::error(format!("{min} to {max} is no range of ports")));
         }

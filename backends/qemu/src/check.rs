@@ -54,16 +54,8 @@ impl Check<'_> {
 
     fn processor(&mut self) {
         let QemuOptions { cpus, sockets, cores, threads, memory, .. } = *self.options;
-        if cpus == 0 && self.options.spans.has("cpus") {
-            self.error("cpus", "`cpus` must be at least 1");
-        }
         if memory < 4 && self.options.spans.has("memory") {
             self.push("memory", Diagnostic::error("`memory` is too small for any guest").hint("it counts MiB"));
-        }
-        for (name, count) in [("sockets", sockets), ("cores", cores), ("threads", threads)] {
-            if count == Some(0) {
-                self.error(name, format!("`{name}` must be at least 1"));
-            }
         }
         if let (Some(sockets), Some(cores), Some(threads)) = (sockets, cores, threads)
             && self.options.spans.has("cpus")
@@ -80,7 +72,7 @@ impl Check<'_> {
         self.needs("use_backing_file", overlay, "disk_image = true", options.disk_image);
         let qcow2 = options.format == Format::Qcow2;
         self.needs("use_backing_file", overlay, "format = \"qcow2\"", qcow2);
-        self.needs("disk_compression", options.disk_compression, "format = \"qcow2\"", qcow2);
+        self.without_effect("disk_compression", options.disk_compression && !qcow2, "format = \"qcow2\"");
         self.needs("skip_resize_disk", options.skip_resize_disk, "disk_image = true", options.disk_image);
         let typed = options.spans.has("disk_compression_type") && !options.disk_compression;
         self.without_effect("disk_compression_type", typed, "disk_compression = true");
@@ -121,9 +113,6 @@ impl Check<'_> {
                 self.error(min_name, format!("`{min_name}` ({min}) is above `{max_name}` ({max})"));
             }
         }
-        if options.host_port_min == 0 && options.spans.has("host_port_min") {
-            self.error("host_port_min", "`host_port_min` must be at least 1");
-        }
         if options.vnc_port_min < 5900 && options.spans.has("vnc_port_min") {
             let error = Diagnostic::error("`vnc_port_min` must be at least 5900");
             self.push("vnc_port_min", error.detail("QEMU counts VNC displays from port 5900 on"));
@@ -135,7 +124,7 @@ impl Check<'_> {
     fn display(&mut self) {
         let options = self.options;
         if options.use_default_display && options.display.is_some() {
-            self.error("display", "`display` and `use_default_display` exclude each other");
+            self.push("display", Diagnostic::warning("`display` has no effect with `use_default_display`"));
         }
         if options.disable_vnc && (options.vnc_use_password || options.vnc_password.is_some()) {
             self.error("disable_vnc", "`disable_vnc` leaves nothing that a VNC password could protect");
@@ -152,7 +141,7 @@ impl Check<'_> {
     fn firmware(&mut self) {
         let options = self.options;
         let uefi = options.uefi();
-        self.needs("use_pflash", options.use_pflash, "firmware", options.firmware.is_some());
+        self.without_effect("use_pflash", options.use_pflash && options.firmware.is_none(), "firmware");
         if options.firmware.is_some() && uefi {
             self.error("firmware", "`firmware` and the `efi_*` options exclude each other");
         }
@@ -206,7 +195,7 @@ impl Check<'_> {
 
     fn names(&mut self) {
         let Some(name) = &self.options.vm_name else { return };
-        if name.is_empty() || name.contains('/') || name.starts_with('.') {
+        if name.contains('/') || name.starts_with('.') {
             let error = Diagnostic::error(format!("`{name}` cannot be the name of a disk file"));
             self.push("vm_name", error.hint("a name without `/` that does not start with a dot"));
         }

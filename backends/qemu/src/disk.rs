@@ -223,7 +223,8 @@ fn percent(text: &str) -> Option<u64> {
 pub fn finish(options: &QemuOptions, base: Option<&(PathBuf, String)>) -> Finish {
     let backing = base.filter(|_| options.use_backing_file).cloned();
     let standalone = base.is_none() || backing.is_some();
-    let compression = options.disk_compression.then_some(options.disk_compression_type);
+    let compresses = options.disk_compression && options.format == Format::Qcow2;
+    let compression = compresses.then_some(options.disk_compression_type);
     let as_it_is = standalone && options.skip_compaction && compression.is_none();
     Finish { format: options.format, compression, backing, as_it_is }
 }

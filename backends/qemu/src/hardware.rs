@@ -139,8 +139,8 @@ fn network(options: &QemuOptions, parts: &Parts, without_rom: bool) -> Network {
 
 fn screen(options: &QemuOptions, parts: &Parts) -> Screen {
     let display = match (&options.display, options.use_default_display, options.headless) {
-        (Some(display), _, _) => Some(display.clone()),
-        (None, true, _) => None,
+        (_, true, _) => None,
+        (Some(display), false, _) => Some(display.clone()),
         (None, false, true) => Some("none".into()),
         (None, false, false) => Some(parts.window.unwrap_or("none").into()),
     };

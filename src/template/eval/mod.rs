@@ -175,28 +175,41 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// What is wrong with the result that is not chosen is nobody's business: `x == null ? 0 : x.size`.
     fn conditional(&mut self, form: &Conditional, span: Span, scope: &Scope) -> Option<Value> {
-        let condition = self.condition(&form.condition, scope);
-        let then = self.eval(&form.then, scope);
-        let otherwise = self.eval(&form.otherwise, scope);
-        let ((condition, sensitive), then, otherwise) = (condition?, then?, otherwise?);
-        let types = [convert::type_of(&then), convert::type_of(&otherwise)];
-        let Some(ty) = convert::unify(&types) else {
-            return self.error(
-                span,
-                format!(
-                    "both results of a condition must have the same type: here {} and {}",
-                    then.kind_name(),
-                    otherwise.kind_name()
-                ),
-            );
+        let (condition, sensitive) = self.condition(&form.condition, scope)?;
+        let then = self.attempt(&form.then, scope);
+        let otherwise = self.attempt(&form.otherwise, scope);
+        let ty = match (&then, &otherwise) {
+            (Ok(then), Ok(otherwise)) => self.common_type(then, otherwise, span)?,
+            _ => Type::Any,
         };
-        let chosen = match condition {
-            None => return Some(Value::unknown(ty).sensitive(sensitive || then.sensitive || otherwise.sensitive)),
+        let (chosen, at) = match condition {
+            None => {
+                let parts = [then, otherwise].into_iter().flatten();
+                let sensitive = sensitive || parts.into_iter().any(|value| value.sensitive);
+                return Some(Value::unknown(ty).sensitive(sensitive));
+            }
             Some(true) => (then, form.then.span),
             Some(false) => (otherwise, form.otherwise.span),
         };
-        Some(self.convert(&chosen.0, &ty, chosen.1)?.sensitive(sensitive))
+        match chosen {
+            Ok(value) => Some(self.convert(&value, &ty, at)?.sensitive(sensitive)),
+            Err(errors) => {
+                self.diagnostics.extend(errors);
+                None
+            }
+        }
+    }
+
+    fn common_type(&mut self, then: &Value, otherwise: &Value, span: Span) -> Option<Type> {
+        let ty = convert::unify(&[convert::type_of(then), convert::type_of(otherwise)]);
+        if ty.is_some() {
+            return ty;
+        }
+        let (then, otherwise) = (then.kind_name(), otherwise.kind_name());
+        let reason = format!("both results of a condition must have the same type: here {then} and {otherwise}");
+        self.error(span, reason)
     }
 
     fn for_expression(&mut self, form: &For, span: Span, scope: &Scope) -> Option<Value> {

@@ -12,7 +12,7 @@ use crate::template::hcl::syntax::{Call, Expr};
 
 impl Evaluator<'_> {
     /// Evaluates without reporting.
-    fn attempt(&mut self, expr: &Expr, scope: &Scope) -> Result<Value, Diagnostics> {
+    pub(super) fn attempt(&mut self, expr: &Expr, scope: &Scope) -> Result<Value, Diagnostics> {
         let reported = std::mem::take(&mut self.diagnostics);
         let value = self.eval(expr, scope);
         let mine = std::mem::replace(&mut self.diagnostics, reported);

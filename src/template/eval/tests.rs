@@ -78,6 +78,10 @@ fn same_as_packer() {
         ("\"%{ if var.s == \"x\" }yes%{ else }no%{ endif }\"", "\"yes\""),
         ("false && nonesuch == 1", "false"),
         ("[for v in [1,2,3] : v if v != 2]", "[1,3]"),
+        ("null != null ? \"${null}-\" : \"none\"", "\"none\""),
+        ("false ? [1][5] : 7", "7"),
+        ("true ? 1 : nonesuch(2)", "1"),
+        ("true ? {a = 1}.a : {}.b", "1"),
         ("\"${[1]}\"", "[1]"),
         ("1e3", "1000"),
     ];
@@ -119,6 +123,8 @@ fn what_is_wrong_is_said() {
         ("{for v in [1, 1] : v => v}", "the key \"1\" comes more than once"),
         ("[nope, nada]", "there is nothing called `nope` here; there is nothing called `nada` here"),
         ("1 + null", "this is null, and an operator needs a value"),
+        ("false ? 1 : {}.b", "this object has no attribute `b`"),
+        ("nope ? nada : 1", "there is nothing called `nope` here"),
         ("[for x in 5 : x]", "only a list, a set, a map or an object can be gone through, and this is a number"),
     ];
     for (text, expected) in table {

@@ -198,6 +198,9 @@ pub(super) fn merge(_: &CallCx, args: &Args<'_>) -> Outcome {
         };
         merged.extend(fields.clone());
     }
+    if !args.values.is_empty() && args.values.iter().all(Value::is_null) {
+        return Ok(Value::null());
+    }
     let types: Vec<Type> = args.values.iter().map(type_of).collect();
     match types.first() {
         Some(Type::Map(element)) if types.iter().all(|ty| *ty == types[0]) => {
@@ -240,7 +243,16 @@ pub(super) fn reverse(_: &CallCx, args: &Args<'_>) -> Outcome {
     Ok(same_kind(args.value(0), args.items(0).iter().rev().cloned().collect()))
 }
 
+/// Places in a set mean nothing.
+fn in_order(args: &Args<'_>, index: usize) -> Result<(), CallError> {
+    match args.value(index).data {
+        Data::Set(..) => Err(args.wrong(index, "a set has no order; `sort` or `convert` make a list of it")),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn slice(_: &CallCx, args: &Args<'_>) -> Outcome {
+    in_order(args, 0)?;
     let (items, start, end) = (args.items(0), args.int(1)?, args.int(2)?);
     let count = items.len();
     let place = |index: usize, n: i64| match usize::try_from(n) {
@@ -269,13 +281,14 @@ pub(super) fn values(_: &CallCx, args: &Args<'_>) -> Outcome {
 }
 
 pub(super) fn zipmap(_: &CallCx, args: &Args<'_>) -> Outcome {
+    in_order(args, 1)?;
     let (keys, values) = (args.strings(0)?, args.items(1));
     if keys.len() != values.len() {
         return Err(args.wrong(1, format!("there are {} values for {} keys", values.len(), keys.len())));
     }
     let fields = keys.into_iter().map(str::to_owned).zip(values.iter().cloned()).collect();
     Ok(match type_of(args.value(1)) {
-        Type::List(element) | Type::Set(element) => Value::new(Data::Map(*element, Arc::new(fields))),
+        Type::List(element) => Value::new(Data::Map(*element, Arc::new(fields))),
         _ => Value::object(fields),
     })
 }

@@ -77,7 +77,8 @@ fn verb(spec: &Spec, value: &Value) -> Result<String, String> {
     match spec.verb {
         's' => Ok(padded(spec, cut(spec, &to_text(value)?))),
         'q' => Ok(padded(spec, quote(&cut(spec, &to_text(value)?)))),
-        't' => to_text(&convert(value, &Type::Bool)?).map(|text| spec.pad(text)),
+        // As in Packer, whose `%5t` is no wider than `%t`.
+        't' => to_text(&convert(value, &Type::Bool)?),
         'd' | 'b' | 'o' | 'x' | 'X' => integer(spec, &as_number()?),
         'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
             let number = as_number()?;

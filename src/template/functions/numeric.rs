@@ -58,7 +58,10 @@ pub(super) fn sum(_: &CallCx, args: &Args<'_>) -> Outcome {
 }
 
 pub(super) fn parseint(_: &CallCx, args: &Args<'_>) -> Outcome {
-    let (text, base) = (args.str(0), args.int(1)?);
+    let Some(text) = args.value(0).as_str() else {
+        return Err(args.wrong(0, format!("a string is required, and this is {}", args.value(0).kind_name())));
+    };
+    let base = args.int(1)?;
     if !(2..=62).contains(&base) {
         return Err(args.wrong(1, format!("the base must lie between 2 and 62, and it is {base}")));
     }

@@ -1,5 +1,7 @@
 //! Regular expressions.
 
+mod syntax;
+
 use std::collections::BTreeMap;
 
 use bakehouse_api::value::Data;
@@ -9,7 +11,11 @@ use regex::{Captures, Regex};
 use super::{Args, CallCx, CallError, Outcome};
 
 fn compile(args: &Args<'_>, index: usize, pattern: &str) -> Result<Regex, CallError> {
-    Regex::new(pattern).map_err(|error| args.wrong(index, format!("this is no regular expression: {error}")))
+    Regex::new(&syntax::translate(pattern)).map_err(|error| {
+        // It would quote the translation, and the pattern is most often wrong by itself.
+        let error = Regex::new(pattern).err().unwrap_or(error);
+        args.wrong(index, format!("this is no regular expression: {error}"))
+    })
 }
 
 /// Without groups the match; with named ones an object, else a tuple. A group that took no part is null.

@@ -24,11 +24,13 @@ pub(super) fn consul_key(cx: &CallCx, args: &Args<'_>) -> Outcome {
     secret(services(cx, args)?.consul_key(args.str(0)))
 }
 
-pub(super) fn aws_secretsmanager(_: &CallCx, args: &Args<'_>) -> Outcome {
-    Err(CallError::new(format!(
-        "`{}` asks AWS Secrets Manager, which needs the EC2 backend, and this build has none; pass the value as a variable",
-        args.function.name
-    )))
+pub(super) fn aws_secretsmanager(cx: &CallCx, args: &Args<'_>) -> Outcome {
+    let key = args.get(1).and_then(Value::as_str).filter(|key| !key.is_empty());
+    secret(services(cx, args)?.aws_secret(args.str(0), key))
+}
+
+pub(super) fn aws_secretsmanager_raw(cx: &CallCx, args: &Args<'_>) -> Outcome {
+    secret(services(cx, args)?.aws_secret_raw(args.str(0)))
 }
 
 #[cfg(test)]
@@ -49,6 +51,14 @@ mod tests {
         fn consul_key(&self, key: &str) -> Result<String, String> {
             Err(format!("Consul has no key `{key}`"))
         }
+
+        fn aws_secret(&self, name: &str, key: Option<&str>) -> Result<String, String> {
+            Ok(format!("{} of {name}", key.unwrap_or("the only key")))
+        }
+
+        fn aws_secret_raw(&self, name: &str) -> Result<String, String> {
+            Ok(format!("all of {name}"))
+        }
     }
 
     fn call(services: Option<Arc<dyn Services>>, name: &str, args: &[&str]) -> Outcome {
@@ -65,8 +75,12 @@ mod tests {
         assert_eq!(call(fake(), "consul_key", &["a/b"]).unwrap_err().text, "Consul has no key `a/b`");
         let none = call(None, "vault", &["a", "b"]).unwrap_err();
         assert_eq!(none.text, "`vault` asks a service, and here none may be asked");
-        for name in ["aws_secretsmanager", "aws_secretsmanager_raw"] {
-            assert!(call(fake(), name, &["x"]).unwrap_err().text.contains("needs the EC2 backend"));
+        for (name, args, expected) in [
+            ("aws_secretsmanager", &["x"] as &[&str], "the only key of x"),
+            ("aws_secretsmanager", &["x", "k"], "k of x"),
+            ("aws_secretsmanager_raw", &["x"], "all of x"),
+        ] {
+            assert_eq!(call(fake(), name, args).unwrap(), Value::from(expected).sensitive(true));
         }
     }
 }

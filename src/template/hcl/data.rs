@@ -1,24 +1,30 @@
-//! Data sources. `null` gives back what it is given, `http` asks the world; all others come with
-//! plugins, and their values are unknown.
+//! Data sources. `null` gives back what it is given, `http` asks the world, platforms bring their own; all others
+//! come with plugins, and their values are unknown.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use bakehouse_api::{Diagnostic, Type, Value};
+use bakehouse_api::{Body, DataSource, Diagnostic, Type, Value};
 
 use super::config::check_options;
 use super::load::Session;
 use super::syntax::Block;
 use crate::template::eval::Scope;
-use crate::template::load::HttpRequest;
+use crate::template::interpolate::{Engine, EngineCx};
+use crate::template::load::{HttpRequest, PACKER_VERSION};
 
 /// Is it one that a plugin would bring?
-pub fn is_foreign(kind: &str) -> bool {
-    !matches!(kind, "null" | "http")
+pub fn is_foreign(session: &Session<'_>, kind: &str) -> bool {
+    !matches!(kind, "null" | "http") && of_platform(session, kind).is_none()
 }
 
 /// Does reading it reach out of this machine?
-pub fn is_remote(kind: &str) -> bool {
-    kind == "http"
+pub fn is_remote(session: &Session<'_>, kind: &str) -> bool {
+    kind == "http" || of_platform(session, kind).is_some()
+}
+
+fn of_platform(session: &Session<'_>, kind: &str) -> Option<Arc<dyn DataSource>> {
+    session.request.data.iter().find(|source| source.kind() == kind).cloned()
 }
 
 /// What a data source gives; with `read` from the world, otherwise what is known without it.
@@ -26,8 +32,55 @@ pub fn value(session: &mut Session<'_>, kind: &str, block: &Block, scope: &Scope
     match kind {
         "null" => null(session, block, scope),
         "http" => http(session, block, scope, read),
-        _ => Some(Value::unknown(Type::Any)),
+        _ => match of_platform(session, kind) {
+            Some(source) => platform(session, &*source, block, scope, read),
+            None => Some(Value::unknown(Type::Any)),
+        },
     }
+}
+
+/// A data source has options like a builder's source.
+fn platform(
+    session: &mut Session<'_>,
+    source: &dyn DataSource,
+    block: &Block,
+    scope: &Scope,
+    read: bool,
+) -> Option<Value> {
+    let before = session.diagnostics.errors();
+    let entries = session.evaluate(|e| e.entries(&block.body, scope, &|_| false));
+    if session.diagnostics.errors() > before {
+        return None;
+    }
+    entries.iter().for_each(|entry| session.remember(&entry.node.value));
+    let name = block.labels.get(1).map_or("", |label| label.text.as_str());
+    let engine = Engine::new(EngineCx {
+        user: None,
+        build_name: String::new(),
+        build_type: String::new(),
+        facts: None.into(),
+        root: session.root.clone(),
+        cwd: session.host.cwd.clone(),
+        version: PACKER_VERSION.to_owned(),
+        now: session.host.now,
+        env: None,
+        services: None,
+    });
+    let body = Body {
+        kind: source.kind().to_owned(),
+        name: name.to_owned(),
+        build: String::new(),
+        build_name: String::new(),
+        builder_type: String::new(),
+        root: session.root.clone(),
+        span: block.header(),
+        entries,
+        engine: Arc::new(engine),
+        secrets: session.request.secrets.clone(),
+    };
+    let value = source.read(&body, read && session.request.fetch.is_some(), &mut session.diagnostics)?;
+    session.remember(&value);
+    Some(value)
 }
 
 fn null(session: &mut Session<'_>, block: &Block, scope: &Scope) -> Option<Value> {

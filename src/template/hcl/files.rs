@@ -50,13 +50,15 @@ pub fn read(session: &mut Session<'_>) -> Option<Files> {
     Some(files)
 }
 
-/// The names in a folder, sorted.
+/// The names of the files in a folder, sorted.
 fn list(session: &mut Session<'_>, dir: &Path) -> Option<Vec<String>> {
     let names = std::fs::read_dir(dir).and_then(|entries| {
-        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<Vec<_>>>()
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect::<std::io::Result<Vec<_>>>()
     });
     match names {
         Ok(mut names) => {
+            names.retain(|name| !dir.join(name).is_dir());
             names.sort();
             Some(names)
         }

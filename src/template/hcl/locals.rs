@@ -9,7 +9,7 @@ use super::config::{Blocks, Config, Declared, Local, check_attributes_only, chec
 use super::load::Session;
 use super::syntax::{Attribute, Block, Expr, Name, Step};
 use super::variables::bool_option;
-use super::{builds, data};
+use super::{builds, data, extent};
 use crate::template::eval::{Scope, body_references, references};
 
 /// What is made from a data source that is not built in, whose value nobody knows.
@@ -65,7 +65,7 @@ pub fn load(session: &mut Session<'_>, blocks: &Blocks, scope: &mut Scope) -> (V
     let nodes = nodes(session, blocks);
     let (order, circular) = order(session, &nodes);
     let mut graph = Graph { nodes, order, circular, read: HashSet::new() };
-    if session.request.fetch.is_some() && graph.asks_the_world() {
+    if session.request.fetch.is_some() && graph.asks_the_world(session) {
         graph.read = session.quietly(|session| graph.needed(session, blocks, scope));
     }
     graph.evaluate(session, scope)
@@ -81,8 +81,8 @@ struct Graph {
 }
 
 impl Graph {
-    fn asks_the_world(&self) -> bool {
-        self.nodes.iter().any(|node| matches!(&node.key, Key::Data(kind, _) if data::is_remote(kind)))
+    fn asks_the_world(&self, session: &Session<'_>) -> bool {
+        self.nodes.iter().any(|node| matches!(&node.key, Key::Data(kind, _) if data::is_remote(session, kind)))
     }
 
     /// What the selected builds lead to. Everything is evaluated with unknown data first, as names of
@@ -122,16 +122,17 @@ impl Graph {
                 (Key::Data(kind, name), _) if self.circular.contains(&index) => scope.set_data(kind, name, failed()),
                 (Key::Local(name), _) if self.circular.contains(&index) => scope.set("local", name, failed()),
                 (Key::Data(kind, name), What::Block(block)) => {
-                    if data::is_foreign(kind) {
+                    if data::is_foreign(session, kind) {
                         tainted.0.insert(node.key.clone(), (kind.clone(), block.header()));
                     }
                     let value = data::value(session, kind, block, scope, self.read.contains(&index));
-                    let value = value.unwrap_or_else(failed);
+                    let value = value.and_then(|value| bounded(session, node, value)).unwrap_or_else(failed);
                     session.partly_unknown |= value.has_unknown();
                     scope.set_data(kind, name, value);
                 }
                 (Key::Local(name), what) => {
-                    let value = local(session, what, scope).unwrap_or_else(failed);
+                    let value = local(session, what, scope);
+                    let value = value.and_then(|value| bounded(session, node, value)).unwrap_or_else(failed);
                     session.remember(&value);
                     locals.push(Local { name: name.clone(), value: value.clone() });
                     scope.set("local", name, value);
@@ -236,6 +237,9 @@ enum State {
     Done,
 }
 
+/// More of a circle than this explains nothing.
+const SHOWN: usize = 8;
+
 fn report_cycle(session: &mut Session<'_>, nodes: &[Node], ring: &[usize]) {
     let ring: Vec<&Node> = ring.iter().map(|node| &nodes[*node]).collect();
     let Some(first) = ring.first() else { return };
@@ -243,14 +247,28 @@ fn report_cycle(session: &mut Session<'_>, nodes: &[Node], ring: &[usize]) {
         Key::Local(name) => format!("local.{name}"),
         Key::Data(kind, name) => format!("data.{kind}.{name}"),
     };
-    let names: Vec<String> = ring.iter().chain([first]).map(|node| name(node)).collect();
+    let mut names: Vec<String> = ring.iter().take(SHOWN).map(|node| name(node)).collect();
+    if let Some(more) = ring.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        names.push(format!("{more} more"));
+    }
+    names.push(name(first));
     let mut error = Diagnostic::error("these values refer to each other in a circle")
         .at(first.name.span)
         .detail(names.join(" -> "));
-    for node in ring.iter().skip(1) {
+    for node in ring.iter().take(SHOWN).skip(1) {
         error = error.related(node.name.span, "by way of this one");
     }
     session.diagnostics.push(error);
+}
+
+fn bounded(session: &mut Session<'_>, node: &Node, value: Value) -> Option<Value> {
+    match extent::check(&value) {
+        Ok(()) => Some(value),
+        Err(reason) => {
+            session.error(node.name.span, reason);
+            None
+        }
+    }
 }
 
 fn local(session: &mut Session<'_>, what: &What, scope: &Scope) -> Option<Value> {

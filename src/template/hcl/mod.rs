@@ -3,6 +3,7 @@
 mod builds;
 pub mod config;
 mod data;
+mod extent;
 mod files;
 pub mod format;
 mod json;

@@ -17,29 +17,11 @@ use crate::template::eval::{Evaluator, Expanded, Scope, span_tree};
 use crate::template::functions::CallCx;
 use crate::template::interpolate::{Engine, EngineCx};
 use crate::template::load::PACKER_VERSION;
-use crate::template::plan::{Late, PostStep, Step};
+use crate::template::plan::{FACTS, Late, PostStep, Step};
 
 const PROVISIONER: [&str; 8] =
     ["name", "only", "except", "override", "pause_before", "max_retries", "timeout", "continue_on_error"];
 const POST_PROCESSOR: [&str; 4] = ["name", "only", "except", "keep_input_artifact"];
-
-/// Facts that every builder has; a template may ask for them even where they are empty.
-const FACTS: [&str; 14] = [
-    "ID",
-    "Host",
-    "Port",
-    "User",
-    "Password",
-    "ConnType",
-    "PackerRunUUID",
-    "PackerHTTPIP",
-    "PackerHTTPPort",
-    "PackerHTTPAddr",
-    "SSHPublicKey",
-    "SSHPrivateKey",
-    "WinRMPassword",
-    "name",
-];
 
 /// The build that a step belongs to.
 #[derive(Clone)]

@@ -13,6 +13,9 @@ const STEP_LIMIT: usize = 100_000;
 /// A named template that includes itself is a slip as well.
 const INCLUDE_LIMIT: usize = 64;
 
+/// Variables that hold each other twice double: nobody means that much text.
+const TEXT_LIMIT: usize = 64 << 20;
+
 /// Go's words for a field of nothing.
 pub const NO_VALUE: &str = "<no value>";
 
@@ -116,6 +119,9 @@ impl<'a> Run<'a> {
                     _ if !pipe.variables.is_empty() => {}
                     Value::Nil => self.out.push_str(NO_VALUE),
                     value => self.out.push_str(&value.show()),
+                }
+                if self.out.len() > TEXT_LIMIT {
+                    return Err(EngineError::new(pipe.at, format!("the text is longer than {} MiB", TEXT_LIMIT >> 20)));
                 }
             }
             Node::If { test, then, otherwise } | Node::With { test, then, otherwise } => {
@@ -274,6 +280,11 @@ impl<'a> Run<'a> {
 
     fn operand(&mut self, operand: &Operand, dot: &Value<'a>) -> Result<Value<'a>, EngineError> {
         let at = operand.at;
+        if let (Term::Dot, Value::Nil, [name]) = (&operand.term, dot, operand.fields.as_slice())
+            && let Some(fact) = self.cx.facts.as_field(name)
+        {
+            return Ok(Value::String(fact));
+        }
         let value = match &operand.term {
             Term::Dot => dot.clone(),
             Term::Nil => Value::Nil,
@@ -294,6 +305,12 @@ impl<'a> Run<'a> {
     }
 
     fn fields(&self, value: Value<'a>, names: &[String], at: usize) -> Result<Value<'a>, EngineError> {
+        // A map among the fields is handed in flat: `SourceAMITags.os`.
+        if let (Value::Fields(fields), 2..) = (&value, names.len())
+            && let Some(field) = fields.get(&names.join("."))
+        {
+            return Ok(Value::String(field.clone()));
+        }
         let mut value = value;
         for name in names {
             if value == Value::Nil {

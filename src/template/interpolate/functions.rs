@@ -130,17 +130,15 @@ impl<'a> Call<'_, 'a> {
 
     fn of_services(&self) -> Outcome<'a> {
         let name = self.name;
-        if name == "aws_secretsmanager" {
-            return Err(self.error(format!(
-                "`{name}` asks AWS Secrets Manager, which needs the EC2 backend, and this build has none; \
-                 pass the value as a variable"
-            )));
-        }
         let asked = self.cx.services.as_ref();
         let services =
             asked.ok_or_else(|| self.error(format!("`{name}` asks a service, and here none may be asked")))?;
         let answer = match name {
             "vault" => services.vault(self.text(0, 2)?, self.text(1, 2)?),
+            "aws_secretsmanager" if self.args.len() > 1 => {
+                services.aws_secret(self.text(0, 2)?, Some(self.text(1, 2)?))
+            }
+            "aws_secretsmanager" => services.aws_secret(self.text(0, 1)?, None),
             _ => services.consul_key(self.text(0, 1)?),
         };
         answer.map(Value::String).map_err(|reason| self.error(reason))

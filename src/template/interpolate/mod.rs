@@ -14,6 +14,8 @@ use std::time::SystemTime;
 
 use bakehouse_api::{Facts, Interpolate};
 
+use super::convert::to_text;
+use super::plan::FACTS;
 use super::services::Services;
 
 pub use calls::{Part, called_with, parts, settle, user_variables};
@@ -50,6 +52,18 @@ pub enum BuildFacts {
     /// No machine runs yet, every fact is `unknown`.
     Later,
     Known(Facts),
+}
+
+impl BuildFacts {
+    /// Before there was `{{build `ID`}}`, a step's options asked for `{{.ID}}`, and templates still do.
+    fn as_field(&self, name: &str) -> Option<String> {
+        match self {
+            _ if !FACTS.contains(&name) => None,
+            Self::Never => None,
+            Self::Later => Some(functions::UNKNOWN.to_owned()),
+            Self::Known(facts) => facts.get(name).map_or(Some(String::new()), |fact| to_text(fact).ok()),
+        }
+    }
 }
 
 impl From<Option<&Facts>> for BuildFacts {

@@ -176,6 +176,18 @@ fn an_option_without_fields_shows_no_value() {
 }
 
 #[test]
+fn an_option_of_a_step_may_name_facts_like_fields() {
+    let engine = |facts| Engine::new(EngineCx { facts, ..cx() });
+    let known = engine(BuildFacts::Known([("Host".to_owned(), "10.0.2.15".into())].into()));
+    let render = |engine: &Engine| engine.run("{{.Host}}|{{ .WinRMPassword }}|{{.Vars}}", &BTreeMap::new());
+    assert_eq!(render(&known), Ok("10.0.2.15||<no value>".into()));
+    assert_eq!(render(&engine(BuildFacts::Later)), Ok("unknown|unknown|<no value>".into()));
+    assert_eq!(render(&engine(BuildFacts::Never)), Ok("<no value>|<no value>|<no value>".into()));
+    let own = [("Host".to_owned(), "the option's".to_owned())].into();
+    assert_eq!(known.run("{{.Host}}", &own), Ok("the option's".into()));
+}
+
+#[test]
 fn the_build_is_known_within_a_build_only() {
     let engine = Engine::new(EngineCx { build_name: String::new(), ..cx() });
     let error = engine.run("{{build_name}}", &BTreeMap::new()).expect_err("no build");

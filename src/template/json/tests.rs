@@ -206,13 +206,14 @@ fn variables_that_fail() {
 #[test]
 fn variable_files_come_before_var() {
     let text = r#"{"variables": {"a": "1", "b": "1", "c": "1"}, "builders": [{"type": "null", "x": "{{user `a`}}{{user `b`}}{{user `c`}}{{user `d`}}"}]}"#;
-    let file = VarFile { file: FileId(1), text: r#"{"b": "2", "c": "2", "d": "2"}"#.into() };
+    let file =
+        VarFile { file: FileId(1), text: r#"{"b": "2", "c": "2", "d": "2{{user `e`}}", "e": "5", "f": "6"}"#.into() };
     let request = Request { var_files: vec![file], vars: vec![("c".into(), "3".into())], ..request() };
     let (plan, diagnostics) = load(text, FileId(0), &request);
-    assert_eq!(rendered(&plan.expect("loads").builds[0].source, "x"), "1232");
-    assert_eq!(diagnostics.0.len(), 1);
+    assert_eq!(rendered(&plan.expect("loads").builds[0].source, "x"), "12325");
+    assert_eq!(diagnostics.0.len(), 1, "what is asked for has its use");
     assert_eq!(diagnostics.0[0].severity, Severity::Warning);
-    assert_eq!(diagnostics.0[0].summary, "the template does not declare a variable `d`");
+    assert_eq!(diagnostics.0[0].summary, "the template does not declare a variable `f`");
 }
 
 #[test]

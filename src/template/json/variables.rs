@@ -7,6 +7,7 @@ use bakehouse_api::{Diagnostic, Diagnostics, Span};
 use super::Request;
 use super::read::read;
 use super::template::{Template, not_text};
+use super::undeclared;
 use crate::template::interpolate::{BuildFacts, Engine, EngineCx, EngineError, user_variables};
 
 struct Raw {
@@ -43,6 +44,7 @@ fn raw(template: &Template, request: &Request, diagnostics: &mut Diagnostics) ->
         warning.span = span;
         warning.did_you_mean(name, template.variables.iter().map(|variable| variable.name.as_str()))
     };
+    let mut strangers = Vec::new();
     for file in &request.var_files {
         let Some(item) = read(&file.text, file.file, diagnostics) else { continue };
         let Some(entries) = item.entries() else {
@@ -51,7 +53,7 @@ fn raw(template: &Template, request: &Request, diagnostics: &mut Diagnostics) ->
         };
         for (name, name_span, item) in entries {
             if request.warn_undeclared && !declared(name) {
-                diagnostics.push(undeclared(name, Some(*name_span)));
+                strangers.push((name.clone(), undeclared(name, Some(*name_span))));
             }
             if item.text().is_none() && !item.is_null() {
                 diagnostics.push(not_text(name, item));
@@ -63,10 +65,14 @@ fn raw(template: &Template, request: &Request, diagnostics: &mut Diagnostics) ->
     }
     for (name, text) in &request.vars {
         if !declared(name) {
-            diagnostics.push(undeclared(name, None));
+            strangers.push((name.clone(), undeclared(name, None)));
         }
         raw.insert(name.clone(), Raw { text: text.clone(), span: None });
     }
+    // What is asked for has its use, declared or not: Packer takes it, and templates rely on it.
+    let mut used = undeclared::used(template);
+    used.extend(raw.values().flat_map(|raw| user_variables(&raw.text)));
+    diagnostics.0.extend(strangers.into_iter().filter(|(name, _)| !used.contains(name)).map(|(_, warning)| warning));
     for variable in &template.variables {
         let name = &variable.name;
         if raw.contains_key(name) {

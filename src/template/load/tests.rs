@@ -35,6 +35,7 @@ impl Case {
             now: SystemTime::UNIX_EPOCH,
             warn_undeclared: true,
             fetch: None,
+            data: vec![],
             services: None,
             unset_is_unknown: false,
             stdin: None,

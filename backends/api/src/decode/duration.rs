@@ -6,12 +6,13 @@ use super::{Ctx, Decode};
 use crate::value::Data;
 use crate::{Diagnostic, Node, Shape};
 
+pub(super) const NAME: &str = "duration, like \"1m30s\"";
 const HINT: &str = "write a number with a unit: \"500ms\", \"30s\", \"5m\", \"1h30m\"";
 
 impl Decode for Duration {
     fn shape() -> Shape {
         let unit = r"^\s*[-+]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))+)\s*$";
-        Shape::Form { name: "duration, like \"1m30s\"", pattern: unit }
+        Shape::Form { name: NAME, pattern: unit }
     }
 
     fn decode(node: &Node, cx: &mut Ctx<'_>) -> Option<Self> {

@@ -53,7 +53,8 @@ pub(super) fn render(raw: String, span: Span, cx: &mut Ctx<'_>) -> Option<String
     match cx.engine.render(&raw, &BTreeMap::new()) {
         Ok(rendered) => {
             if rendered.contains(NO_VALUE) && !raw.contains(NO_VALUE) {
-                let text = format!("`{raw}` asks for a field, and there are none here: it becomes `{rendered}`");
+                let text =
+                    format!("{} asks for a field, and this option has none: `{NO_VALUE}` stands there", asks(&raw));
                 cx.diagnostics.push(Diagnostic::warning(text).at(span));
             }
             Some(rendered)
@@ -63,6 +64,12 @@ pub(super) fn render(raw: String, span: Span, cx: &mut Ctx<'_>) -> Option<String
             None
         }
     }
+}
+
+/// The first part of the text that names a field.
+fn asks(raw: &str) -> String {
+    let parts = raw.split("{{").skip(1).filter_map(|part| Some(part.split_once("}}")?.0.trim_matches(['-', ' '])));
+    parts.filter(|part| part.contains('.')).map(|part| format!("`{{{{{part}}}}}`")).next().unwrap_or("this".into())
 }
 
 impl Decode for String {

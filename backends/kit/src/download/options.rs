@@ -72,7 +72,8 @@ impl IsoOptions {
             Ok(Checksum::File(file)) => match Location::parse(&file, base) {
                 Err(error) => Some(Diagnostic::error(error.to_string())),
                 Ok(Location::Local(path)) if !path.is_file() => {
-                    Some(Diagnostic::error(format!("there is no checksum file {}", path.display())))
+                    let missing = Diagnostic::error(format!("there is no checksum file {}", path.display()));
+                    Some(missing.only_to_build())
                 }
                 Ok(_) => None,
             },

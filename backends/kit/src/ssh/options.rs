@@ -188,20 +188,24 @@ impl SshOptions {
         GeneratedKey::new(self.temporary_key_pair_type, self.temporary_key_pair_bits, comment)
     }
 
+    /// For platforms that keep no key pairs.
+    pub fn refuse_keypair_name(&self, diagnostics: &mut Diagnostics) {
+        if given(&self.ssh_keypair_name).is_some() {
+            let mut found = Findings { options: self, diagnostics };
+            found.error("ssh_keypair_name", "this builder's platform knows no key pairs by name");
+        }
+    }
+
     /// Everything that can be known without a machine.
     pub fn check(&self, diagnostics: &mut Diagnostics) {
         let mut found = Findings { options: self, diagnostics };
         if self.username().is_none() {
             found.error("ssh_username", "the communicator ssh needs the option `ssh_username`");
         }
-        if given(&self.ssh_keypair_name).is_some() {
-            found.error("ssh_keypair_name", "this builder's platform knows no key pairs by name");
-        }
         if let Err(error) = self.temporary_key_pair_type.check_bits(self.temporary_key_pair_bits) {
             let name = if error == KeyError::Dsa { "temporary_key_pair_type" } else { "temporary_key_pair_bits" };
             found.error(name, error.to_string());
         }
-        found.ports();
         found.files("ssh_private_key_file", "ssh_certificate_file", self.files());
         found.bastion();
         found.proxy();
@@ -224,21 +228,6 @@ impl Findings<'_> {
 
     fn push(&mut self, name: &str, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic.at(self.options.spans.at(name)));
-    }
-
-    fn ports(&mut self) {
-        let options = self.options;
-        let ports = [
-            ("ssh_port", options.ssh_port),
-            ("ssh_bastion_port", options.ssh_bastion_port),
-            ("ssh_proxy_port", options.ssh_proxy_port),
-        ];
-        for (name, port) in ports {
-            // A value that only the running machine knows is zero while the template is validated.
-            if port == 0 && options.spans.has(name) {
-                self.error(name, format!("`{name}` must lie between 1 and 65535"));
-            }
-        }
     }
 
     fn files(&mut self, key_name: &str, certificate_name: &str, files: LoginFiles<'_>) {
@@ -298,13 +287,13 @@ impl Findings<'_> {
         }
     }
 
-    /// Options that mean nothing without `host`.
+    /// Options that mean nothing without `host`, which Packer lets pass.
     fn needs(&mut self, prefix: &str, host: &str) {
         let written: Vec<String> =
             self.options.spans.0.keys().filter(|name| name.starts_with(prefix) && *name != host).cloned().collect();
         for name in written {
             if !self.is_unset(&name) {
-                self.error(&name, format!("`{name}` has no effect without `{host}`"));
+                self.push(&name, Diagnostic::warning(format!("`{name}` has no effect without `{host}`")));
             }
         }
     }

@@ -19,7 +19,7 @@ fn disk(bench: &Bench, name: &str) -> PathBuf {
     path
 }
 
-fn contents(disks: &[PathBuf]) -> Contents {
+pub fn contents(disks: &[PathBuf]) -> Contents {
     let guest = Guest { architecture: "amd64".into(), memory_mib: Some(32), ..Guest::default() };
     provider::virtualbox(&[], disks, &guest).unwrap()
 }
@@ -31,7 +31,7 @@ fn pack_box(path: &Path, contents: &Contents) {
 }
 
 /// The files of an appliance, unpacked.
-fn unpack(bench: &Bench, contents: &Contents) -> PathBuf {
+pub fn unpack(bench: &Bench, contents: &Contents) -> PathBuf {
     let packed = bench.path("source.box");
     pack_box(&packed, contents);
     let folder = bench.path("source");
@@ -40,7 +40,7 @@ fn unpack(bench: &Bench, contents: &Contents) -> PathBuf {
     folder.join("box.ovf")
 }
 
-fn source<'a>(path: &Path, more: &[(&'a str, Value)]) -> Vec<(&'a str, Value)> {
+pub fn source<'a>(path: &Path, more: &[(&'a str, Value)]) -> Vec<(&'a str, Value)> {
     let usual = [
         ("source_path", Value::from(path.to_str().unwrap())),
         ("communicator", "none".into()),

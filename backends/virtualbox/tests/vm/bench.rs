@@ -168,6 +168,15 @@ impl Bench {
         ours.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
     }
 
+    /// What the processes of that name have open.
+    pub fn open_files(&self, name: &str) -> Vec<String> {
+        let processes = self.processes(name);
+        let folders =
+            processes.iter().flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten());
+        let links = folders.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        links.map(|path| path.to_string_lossy().into_owned()).collect()
+    }
+
     pub fn kill(&self, name: &str) {
         for pid in self.processes(name) {
             Command::new("kill").args(["-9", &pid]).status().unwrap();

@@ -1,9 +1,12 @@
 //! What is wrong is said at once and in its own words, and nothing is left.
 
+use std::io::Read;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bakehouse_api::{Kind, Origin, Value};
 
+use crate::appliances::{contents, source, unpack};
 use crate::bench::{Bench, executable};
 use crate::machines::new_machine;
 
@@ -95,22 +98,57 @@ async fn the_end_of_the_service_ends_the_build_and_leaves_nothing() {
     bench.assert_nothing_left();
 }
 
+/// Interrupts the start once that was said, and looks what is left.
+async fn interrupted(bench: &Bench, kind: &str, options: &[(&str, Value)], step: &str) {
+    let builder = bench.builder(kind, options);
+    let interrupt = async {
+        while !bench.recorder.lines().iter().any(|line| line.contains(step)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        bench.cx.cancel().cancel();
+    };
+    let started = async { bench.cx.interruptible(builder.start(&bench.cx, Origin::Scratch)).await };
+    let (started, ()) = tokio::join!(started, interrupt);
+    assert_eq!(started.err().expect("is interrupted").kind(), Kind::Interrupted, "{step}");
+    bench.recorder.drain().await.unwrap();
+    bench.assert_nothing_left();
+}
+
 #[tokio::test]
 async fn an_interrupt_at_each_step_of_the_start_leaves_nothing() {
     for step in ["Creating the machine", "leads to the guest", "Starting the machine"] {
         let Some(bench) = Bench::new() else { return };
         let more = [("communicator", "ssh".into()), ("ssh_username", "x".into()), ("ssh_password", "x".into())];
-        let builder = bench.builder("virtualbox-iso", &new_machine(&bench, &more));
-        let interrupt = async {
-            while !bench.recorder.lines().iter().any(|line| line.contains(step)) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            bench.cx.cancel().cancel();
-        };
-        let started = async { bench.cx.interruptible(builder.start(&bench.cx, Origin::Scratch)).await };
-        let (started, ()) = tokio::join!(started, interrupt);
-        assert_eq!(started.err().expect("is interrupted").kind(), Kind::Interrupted, "{step}");
-        bench.recorder.drain().await.unwrap();
-        bench.assert_nothing_left();
+        interrupted(&bench, "virtualbox-iso", &new_machine(&bench, &more), step).await;
     }
+    let Some(bench) = Bench::new() else { return };
+    interrupted(&bench, "virtualbox-ovf", &source(&large(&bench), &[]), "Importing").await;
+}
+
+/// An appliance whose import takes seconds.
+fn large(bench: &Bench) -> PathBuf {
+    let disk = bench.path("large.raw");
+    let mut random = std::fs::File::open("/dev/urandom").unwrap().take(200 << 20);
+    std::io::copy(&mut random, &mut std::fs::File::create(&disk).unwrap()).unwrap();
+    unpack(bench, &contents(&[disk]))
+}
+
+#[tokio::test]
+async fn an_import_that_goes_on_without_its_client_is_undone_all_the_same() {
+    let Some(bench) = Bench::new() else { return };
+    let builder = bench.builder("virtualbox-ovf", &source(&large(&bench), &[]));
+    let kill = async {
+        let disk = bench.path("machines/small/box-disk001.vmdk");
+        while !disk.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        bench.kill("VBoxManage");
+    };
+    let (started, ()) = tokio::join!(builder.start(&bench.cx, Origin::Scratch), kill);
+    let error = started.err().expect("its client is gone");
+    assert!(error.to_string().contains("VBoxManage import"), "{error}");
+    bench.recorder.drain().await.unwrap();
+    bench.assert_nothing_left();
+    let open = bench.open_files("VBoxSVC");
+    assert!(!open.iter().any(|path| path.contains("machines/small")), "{open:?}");
 }

@@ -65,6 +65,8 @@ async fn a_machine_runs_and_is_exported_without_what_only_the_build_needed() {
     let artifact = bench.capture(machine).await;
     bench.assert_nothing_left();
     assert!(bench.recorder.held().is_empty(), "{:?}", bench.recorder.held());
+    let lines = bench.recorder.lines();
+    assert!(!lines.iter().any(|line| line.starts_with("taking back")), "{lines:?}");
 
     let names: Vec<_> = artifact.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["small-disk001.vmdk", "small-disk002.vmdk", "small.mf", "small.ovf"]);
@@ -126,12 +128,53 @@ async fn uefi_with_secure_boot_and_a_tpm_is_made_and_exported() {
     let key = bench.path("platform-key");
     bench.vbox(&["modifynvram", "small", "queryvar", "--name", "PK", "--filename", key.to_str().unwrap()]);
     assert!(key.metadata().unwrap().len() > 100);
+    let store = bench.path("store.nvram");
+    std::fs::copy(bench.path("machines/small/small.nvram"), &store).unwrap();
     let artifact = bench.capture(machine).await;
     bench.assert_nothing_left();
     assert_eq!(artifact.facts["firmware"], "uefi");
     let archive = bakehouse_boxes::ova::open(&bench.output().join("bundled.ova")).unwrap();
     let names: Vec<_> = archive.members.iter().map(|part| part.name.as_str()).collect();
     assert!(names.iter().any(|name| name.ends_with(".iso")), "{names:?}");
+
+    // The variables of that machine are where another one begins.
+    let more = [
+        ("firmware", "efi".into()),
+        ("nvram_file", store.to_str().unwrap().into()),
+        ("output_directory", bench.path("second").to_str().unwrap().into()),
+    ];
+    let mut machine = bench.start("virtualbox-iso", &new_machine(&bench, &more)).await;
+    bench.done(machine.force_off(&bench.cx).await);
+    let same = bench.path("same-key");
+    bench.vbox(&["modifynvram", "small", "queryvar", "--name", "PK", "--filename", same.to_str().unwrap()]);
+    assert_eq!(std::fs::read(same).unwrap(), std::fs::read(key).unwrap());
+}
+
+#[tokio::test]
+async fn guest_additions_are_checked_and_put_into_a_drive() {
+    let Some(bench) = Bench::new() else { return };
+    let additions = bench.path("additions-7.iso");
+    std::fs::write(&additions, bootable_cd(&[])).unwrap();
+    let url = bench.path("additions-{{ .Version }}.iso").to_str().unwrap().replace("{{ .Version }}", "7");
+    let attach = |sha256: &str| {
+        let more = [
+            ("guest_additions_mode", "attach".into()),
+            ("guest_additions_url", url.as_str().into()),
+            ("guest_additions_interface", "sata".into()),
+            ("guest_additions_sha256", sha256.into()),
+        ];
+        new_machine(&bench, &more)
+    };
+    let wrong = bench.builder("virtualbox-iso", &attach(&"0".repeat(64))).resolve(&bench.cx).await.unwrap_err();
+    assert!(
+        wrong.to_string().contains("getting the Guest Additions") && wrong.to_string().contains("wrong checksum"),
+        "{wrong}"
+    );
+    let mut machine = bench.start("virtualbox-iso", &attach("")).await;
+    assert_eq!(bench.info("small", "\"SATA Controller-0-0\""), additions.to_str().unwrap());
+    bench.done(machine.force_off(&bench.cx).await);
+    bench.capture(machine).await;
+    bench.assert_nothing_left();
 }
 
 #[tokio::test]

@@ -315,9 +315,10 @@ fn unescape(text: &str) -> (usize, Option<char>) {
     }
 }
 
-/// `<<-`: takes the smallest indentation of the lines from each of them. Blank lines do not count.
+/// `<<-`: takes the smallest indentation of the lines from each of them, in characters, whichever white space they
+/// are. Blank lines do not count.
 fn strip_indent(pieces: &mut [Piece]) {
-    let indent_of = |text: &str| text.len() - text.trim_start_matches([' ', '\t']).len();
+    let indent_of = |text: &str| text.chars().take_while(|c| c.is_whitespace()).count();
     let blank = |text: &str| text.ends_with('\n') && text.trim().is_empty();
     let mut smallest = usize::MAX;
     let mut line_begins = true;
@@ -339,7 +340,8 @@ fn strip_indent(pieces: &mut [Piece]) {
         if let Piece::Text { text, starts_line: true } = piece
             && !blank(text)
         {
-            text.drain(..smallest.min(indent_of(text)));
+            let indent = text.char_indices().nth(smallest.min(indent_of(text))).map_or(text.len(), |(at, _)| at);
+            text.drain(..indent);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod amazon;
 mod builders;
+mod hint;
 mod steps;
 mod text;
 
@@ -9,6 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use super::read::Item;
 use bakehouse_api::value::Data;
+pub use hint::hint;
 pub use text::pretty;
 
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,10 @@
+//! Whole builds against the EC2 endpoint on loopback (tests/cloud): its instances are real guests.
+#![allow(clippy::unwrap_used)] // a test may panic
+
+mod bake;
+mod cloud;
+mod faults;
+mod interrupt;
+#[path = "../support/mod.rs"]
+mod support;
+mod values;
