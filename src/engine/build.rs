@@ -10,7 +10,9 @@ use bakehouse_api::{Artifact, Cx, Error, Event, EventKind, Facts, Guest, Kind, M
 use futures::FutureExt;
 use tokio::time::Instant;
 
+use super::cache::Kind as Kept;
 use super::chains::{Chains, Made};
+use super::checkpoints::{Checkpoints, Chosen};
 use super::prepare::Prepared;
 use super::run::Run;
 use super::stage::Stage;
@@ -84,6 +86,28 @@ pub async fn bake(build: &Prepared, run: &Run, index: usize) -> Report {
     baking.close(started).await
 }
 
+/// What a build runs in, and the journal of what it acquires.
+pub fn context(build: &Prepared, run: &Run, index: usize) -> Result<(Cx, Arc<Journal>)> {
+    let settings = &run.settings;
+    let journal = Journal::create(&settings.state, &settings.run_uuid, index, &build.name, run.undoers.clone())?;
+    let journal = Arc::new(journal);
+    let temp = scratch::make(settings, &*journal).inspect_err(|_| journal.close())?;
+    let cx = Cx::new(
+        build.name.as_str(),
+        temp,
+        settings.clone(),
+        run.sink.clone(),
+        journal.clone(),
+        run.prompter.clone(),
+        run.secrets.clone(),
+        run.cancel.clone(),
+    );
+    Ok((cx, journal))
+}
+
+/// For a guest to answer that goes on from a checkpoint: it has been up already.
+const COME_BACK: Duration = Duration::from_secs(90);
+
 struct Baking<'a> {
     build: &'a Prepared,
     run: &'a Run,
@@ -92,6 +116,9 @@ struct Baking<'a> {
     machine: Option<Box<dyn Machine>>,
     guest: Guest,
     chains: Option<Chains>,
+    checkpoints: Option<Checkpoints>,
+    /// What was acquired from here on belongs to the machine.
+    machine_mark: UndoId,
     times: Vec<StageTime>,
     errors: Vec<Error>,
     interrupted: bool,
@@ -110,25 +137,15 @@ enum Then {
 
 impl<'a> Baking<'a> {
     fn open(build: &'a Prepared, run: &'a Run, index: usize) -> Result<Self> {
-        let settings = &run.settings;
-        let journal = Journal::create(&settings.state, &settings.run_uuid, index, &build.name, run.undoers.clone())?;
-        let journal = Arc::new(journal);
-        let temp = scratch::make(settings, &*journal).inspect_err(|_| journal.close())?;
-        let cx = Cx::new(
-            build.name.as_str(),
-            temp,
-            settings.clone(),
-            run.sink.clone(),
-            journal.clone(),
-            run.prompter.clone(),
-            run.secrets.clone(),
-            run.cancel.clone(),
-        );
+        let (cx, journal) = context(build, run, index)?;
+        let machine_mark = journal.mark();
         Ok(Self {
             build,
             run,
             cx,
             journal,
+            machine_mark,
+            checkpoints: None,
             machine: None,
             guest: Guest::new(None, None, Facts::new()),
             chains: None,
@@ -158,7 +175,10 @@ impl<'a> Baking<'a> {
         loop {
             let mark = self.journal.mark();
             let error = match self.attempt(index, stage).await {
-                Ok(()) => return Then::GoOn,
+                Ok(outcome) => {
+                    self.ended(stage, outcome).await;
+                    return Then::GoOn;
+                }
                 Err(error) => error,
             };
             if error.kind() == Kind::Interrupted || self.run.cancel.is_cancelled() {
@@ -173,6 +193,10 @@ impl<'a> Baking<'a> {
             match then {
                 Then::Retry => {
                     self.drain(mark).await;
+                    if let Err(error) = self.rewind(stage).await {
+                        self.fail(error.context("going back to the checkpoint before the step"));
+                        return Then::End;
+                    }
                 }
                 then => {
                     self.errors.push(error);
@@ -182,8 +206,11 @@ impl<'a> Baking<'a> {
         }
     }
 
-    async fn attempt(&mut self, index: usize, stage: Stage) -> Result<()> {
+    async fn attempt(&mut self, index: usize, stage: Stage) -> Result<Outcome> {
         let name = stage.name(self.build);
+        if stage != Stage::Start && self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.has(stage)) {
+            return Ok(self.pass_over(index, name));
+        }
         if self.cx.settings().debug {
             let question = format!("{}: pausing before the stage `{name}`.", self.build.name);
             self.cx.interruptible(self.cx.prompter().ask(&question, &[('c', "continue")])).await?;
@@ -208,14 +235,38 @@ impl<'a> Baking<'a> {
             self.cx.warn(format!("{error}; going on, as continue_on_error says"));
             done = Ok(outcome);
         }
-        done.map(|_| ())
+        done
+    }
+
+    /// A checkpoint has the stage already.
+    fn pass_over(&mut self, index: usize, stage: String) -> Outcome {
+        let outcome = Outcome::Cached;
+        self.cx.emit(EventKind::StageStarted { index, stage: stage.clone() });
+        self.cx.emit(EventKind::StageFinished { index, stage: stage.clone(), outcome, millis: 0 });
+        self.times.push(StageTime { stage, outcome, took: Duration::ZERO });
+        outcome
+    }
+
+    /// After a stage that ended: keeps the machine as it is now.
+    async fn ended(&mut self, stage: Stage, outcome: Outcome) {
+        let (Some(checkpoints), Some(machine)) = (&mut self.checkpoints, &mut self.machine) else { return };
+        match (stage, outcome) {
+            (Stage::Connect | Stage::Provision(_), Outcome::Done) => {
+                let cx = self.cx.clone();
+                let work = async { Ok(checkpoints.after(&cx, self.build, stage, machine.as_mut()).await) };
+                let _ = cx.interruptible(work).await; // the next stage ends the build
+            }
+            (_, Outcome::Failed) => checkpoints.spoil(),
+            _ => {}
+        }
     }
 
     async fn perform(&mut self, stage: Stage) -> Result<Outcome> {
         match stage {
             Stage::Start => {
-                self.build.builder.resolve(&self.cx).await?;
-                self.machine = Some(self.build.builder.start(&self.cx, Origin::Scratch).await?);
+                let found = self.build.builder.resolve(&self.cx).await?;
+                self.checkpoints = Checkpoints::find(&self.cx, self.build, found, &self.run.cache);
+                return self.start().await;
             }
             Stage::Type => return reach::type_in(&self.cx, running(&mut self.machine)?).await,
             Stage::Connect => {
@@ -238,8 +289,11 @@ impl<'a> Baking<'a> {
             }
             Stage::Capture => {
                 let machine = self.machine.take().ok_or_else(no_machine)?;
-                let made = Made { from: self.build.kind.clone(), artifact: machine.capture(&self.cx).await? };
-                self.chains = Some(Chains::new(made, self.build.post.len(), self.run.undoers.clone()));
+                let artifact = machine.capture(&self.cx).await?;
+                if let Some(checkpoints) = &mut self.checkpoints {
+                    checkpoints.keep(&self.cx, self.build, &artifact, &self.guest.facts).await;
+                }
+                self.begin_chains(artifact);
             }
             Stage::PostProcess { chain, step } => {
                 let chains = self.chains.as_mut().ok_or_else(no_machine)?;
@@ -247,6 +301,93 @@ impl<'a> Baking<'a> {
             }
         }
         Ok(Outcome::Done)
+    }
+
+    fn begin_chains(&mut self, artifact: Artifact) {
+        let made = Made { from: self.build.kind.clone(), artifact };
+        self.chains = Some(Chains::new(made, self.build.post.len(), self.run.undoers.clone()));
+    }
+
+    /// Goes on from the deepest checkpoint that is still of use, or starts from scratch.
+    async fn start(&mut self) -> Result<Outcome> {
+        self.machine_mark = self.journal.mark();
+        loop {
+            let cx = self.cx.clone();
+            let chosen = match &mut self.checkpoints {
+                Some(checkpoints) => checkpoints.choose(&cx).await,
+                None => None,
+            };
+            if let Some(checkpoints) = &mut self.checkpoints {
+                checkpoints.tell(&cx);
+            }
+            let Some(chosen) = chosen else {
+                self.machine = Some(self.build.builder.start(&cx, Origin::Scratch).await?);
+                return Ok(Outcome::Done);
+            };
+            match self.go_on(&chosen).await {
+                Ok(()) => return Ok(Outcome::Cached),
+                Err(error) if error.kind() == Kind::Interrupted => return Err(error),
+                Err(error) => {
+                    cx.warn(format!(
+                        "the checkpoint after `{}` is of no use, trying an earlier one: {error}",
+                        chosen.name
+                    ));
+                    self.abandon().await;
+                }
+            }
+            if let Some(checkpoints) = &mut self.checkpoints {
+                checkpoints.pass_by("the guest did not come back from its checkpoint");
+            }
+        }
+    }
+
+    async fn go_on(&mut self, chosen: &Chosen) -> Result<()> {
+        let cx = self.cx.clone();
+        if chosen.kind == Kept::Artifact {
+            cx.say("Nothing has changed: this is the artifact of an earlier build");
+            let (artifact, mut facts) = chosen.recall(&cx, &*self.build.builder).await?;
+            facts.insert("PackerRunUUID".into(), cx.settings().run_uuid.as_str().into());
+            self.guest = Guest::new(None, None, facts);
+            self.begin_chains(artifact);
+            return Ok(());
+        }
+        cx.say(format!("Going on from the checkpoint after `{}`", chosen.name));
+        self.resume(&chosen.dir).await
+    }
+
+    /// A machine that goes on, and answers.
+    async fn resume(&mut self, from: &std::path::Path) -> Result<()> {
+        let cx = self.cx.clone();
+        let mut machine = self.build.builder.start(&cx, Origin::Checkpoint(from.to_owned())).await?;
+        let reached = tokio::time::timeout(COME_BACK, reach::connect(&cx, machine.as_mut())).await;
+        self.machine = Some(machine);
+        self.guest = reached.unwrap_or_else(|_| {
+            Err(Error::new(Kind::Timeout, format!("the guest did not answer within {COME_BACK:?}")))
+        })?;
+        Ok(())
+    }
+
+    /// Ends the machine and removes everything that belongs to it.
+    async fn abandon(&mut self) {
+        provisioning::close(&self.guest).await;
+        self.machine = None;
+        self.drain(self.machine_mark).await;
+    }
+
+    /// Before a step is tried again: back to the machine as it was before it, where that was kept.
+    async fn rewind(&mut self, stage: Stage) -> Result<()> {
+        let Some(checkpoints) = self.checkpoints.as_mut().filter(|_| matches!(stage, Stage::Provision(_))) else {
+            return Ok(());
+        };
+        checkpoints.settle().await;
+        checkpoints.read_again(self.build, stage);
+        let Some(dir) = checkpoints.before(stage) else { return Ok(()) };
+        let held = bakehouse_kit::shelf::share(&dir);
+        self.cx.say("Going back to the checkpoint before the step");
+        self.abandon().await;
+        let done = self.resume(&dir).await;
+        drop(held);
+        done
     }
 
     /// Adds the place in the template and what there is to look at.
@@ -304,7 +445,9 @@ impl<'a> Baking<'a> {
         let mut choices = vec![('c', "clean up and end"), ('a', "abort and leave everything as it is")];
         // Capturing uses the machine up.
         if stage != Stage::Capture {
-            choices.push(('r', "retry the step"));
+            let kept = self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.before(stage).is_some());
+            let back = kept && matches!(stage, Stage::Provision(_));
+            choices.push(('r', if back { "retry the step from the checkpoint before it" } else { "retry the step" }));
         }
         let question = format!("{}: the stage `{}` failed.", self.build.name, stage.name(self.build));
         match self.cx.interruptible(self.cx.prompter().ask(&question, &choices)).await {
@@ -335,6 +478,9 @@ impl<'a> Baking<'a> {
             None => Vec::new(),
         };
         self.machine = None;
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.settle().await;
+        }
         let left = self.clean_up(outcome).await;
         for Made { from, artifact } in &made {
             self.cx.emit(EventKind::Artifact { from: from.clone(), artifact: artifact.clone() });
