@@ -24,8 +24,8 @@ pub struct Checkpoints {
     /// What the run before this one has left.
     previous: Option<Remembered>,
     pub decision: Decision,
-    /// Checkpoints that were of no use.
-    passed: Vec<PathBuf>,
+    /// Checkpoints that were of no use: of which leg, and why.
+    passed: Vec<(usize, PathBuf, String)>,
     /// When each leg up to now really ran.
     ran: Vec<Ran>,
     /// Every leg up to now ended well and has a key.
@@ -133,12 +133,14 @@ impl Checkpoints {
     /// The chosen checkpoint is of no use in this run: the one before it is next.
     pub fn pass_by(&mut self, why: &str) {
         let Some((gone, entry)) = self.decision.from.take() else { return };
-        self.passed.push(entry.dir);
+        self.passed.push((gone, entry.dir, why.to_owned()));
         let mut entries = self.store.entries().unwrap_or_default();
-        entries.retain(|entry| !self.passed.contains(&entry.dir));
+        entries.retain(|entry| !self.passed.iter().any(|(_, dir, _)| *dir == entry.dir));
         self.decision = Decision::make(&self.course, &entries, self.previous.as_ref());
-        if let Some(verdict @ Verdict::Run(_)) = self.decision.verdicts.get_mut(gone) {
-            *verdict = Verdict::Run(why.into());
+        for (leg, _, why) in &self.passed {
+            if let Some(verdict @ Verdict::Run(_)) = self.decision.verdicts.get_mut(*leg) {
+                *verdict = Verdict::Run(why.clone());
+            }
         }
         (self.last, self.ran) = (None, Vec::new());
     }
