@@ -6,9 +6,10 @@ target   := $(or $(CARGO_TARGET_DIR),target)
 program  := $(target)/release/bakehouse
 
 # Tests that boot guests stand behind this feature.
-vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests
+vm       := --features bakehouse/vm-tests,bakehouse-qemu/vm-tests,bakehouse-virtualbox/vm-tests
 
-.PHONY: image box test test-fast lint bench fuzz clean need-image need-box need-test need-bench need-fuzz build
+.PHONY: image box cloud test test-fast lint bench fuzz clean build \
+  need-image need-box need-cloud need-test need-bench need-fuzz
 
 # A bootable Debian disk with a small web service, baked and then booted once.
 image: need-image build
@@ -21,12 +22,18 @@ box: need-box build
 	base=$$(templates/debian/base.sh) && \
 	  $(program) build -force -var base_image=$$base $(if $(version),-var version=$(version)) templates/vagrant
 
+# An EC2 endpoint on loopback whose instances are guests, to try the amazon builders on without an account.
+cloud: need-cloud
+	tests/cloud/try
+
 build:
 	cargo build --release --quiet
 
 # Everything: style, lints, unit tests, and the tests that boot real guests.
 test: need-test lint
+	tests/cloud/venv >/dev/null
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
+	  BAKEHOUSE_VIRTUALBOX=$$(tests/virtualbox/root.sh) \
 	  scripts/run-tests
 
 # Without virtual machines: under two minutes once compiled.
@@ -55,5 +62,5 @@ clean:
 	cargo clean
 	rm -rf output
 
-need-image need-box need-test need-bench need-fuzz: need-%:
+need-image need-box need-cloud need-test need-bench need-fuzz: need-%:
 	scripts/need $*

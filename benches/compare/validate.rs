@@ -12,7 +12,7 @@ const RUNS: usize = 15;
 
 pub fn rows(bench: &Bench) -> Result<Vec<Row>, String> {
     let template = bench.work.path().join("long.pkr.hcl");
-    std::fs::write(&template, text()).map_err(|error| error.to_string())?;
+    std::fs::write(&template, text("")).map_err(|error| error.to_string())?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         ours.push(validate(&bench.ours, &template)?);
@@ -48,10 +48,7 @@ fn folder(bench: &Bench) -> Result<Vec<Row>, String> {
     let folder = bench.work.path().join("folder");
     std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
     for n in 0..4 {
-        // Each file declares names of its own.
-        let text = text().replace("\"v", &format!("\"f{n}v")).replace("var.v", &format!("var.f{n}v"));
-        let text = text.replace("  l", &format!("  f{n}l")).replace("local.l", &format!("local.f{n}l"));
-        let text = text.replace("\"n", &format!("\"f{n}n")).replace("null.n", &format!("null.f{n}n"));
+        let text = text(&format!("f{n}_"));
         std::fs::write(folder.join(format!("{n}.pkr.hcl")), text).map_err(|error| error.to_string())?;
     }
     let runs = (0..RUNS).map(|_| measured(&bench.ours, &folder)).collect::<Result<Vec<_>, _>>()?;
@@ -85,28 +82,29 @@ fn locals(bench: &Bench) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// Variables, locals, a few sources and a build: what long templates are made of.
-fn text() -> String {
+/// Variables, locals, a few sources and a build: what long templates are made of. All names begin with `own`.
+fn text(own: &str) -> String {
     let mut text = String::new();
     for n in 0..70 {
         let _ = write!(
             text,
-            "variable \"v{n}\" {{\n  type        = string\n  description = \"The value number {n}.\"\n  default     = \"value-{n}\"\n}}\n",
+            "variable \"{own}v{n}\" {{\n  type        = string\n  description = \"The value number {n}.\"\n  default     = \"value-{n}\"\n}}\n",
         );
     }
     text.push_str("locals {\n");
     for n in 0..70 {
-        let _ = writeln!(text, "  l{n} = \"${{upper(var.v{n})}}-${{format(\"%03d\", {n})}}\"");
+        let _ = writeln!(text, "  {own}l{n} = \"${{upper(var.{own}v{n})}}-${{format(\"%03d\", {n})}}\"");
     }
     text.push_str("}\n");
     for n in 0..3 {
-        let _ = writeln!(text, "source \"null\" \"n{n}\" {{\n  communicator = \"none\"\n}}");
+        let _ = writeln!(text, "source \"null\" \"{own}n{n}\" {{\n  communicator = \"none\"\n}}");
     }
-    text.push_str("build {\n  sources = [\"source.null.n0\", \"source.null.n1\", \"source.null.n2\"]\n");
+    let source = |n| format!("\"source.null.{own}n{n}\"");
+    let _ = writeln!(text, "build {{\n  sources = [{}, {}, {}]", source(0), source(1), source(2));
     for n in 0..6 {
         let _ = writeln!(
             text,
-            "  provisioner \"shell-local\" {{\n    inline = [\"echo ${{local.l{n}}}\", \"echo ${{var.v{n}}}\"]\n  }}"
+            "  provisioner \"shell-local\" {{\n    inline = [\"echo ${{local.{own}l{n}}}\", \"echo ${{var.{own}v{n}}}\"]\n  }}"
         );
     }
     text.push_str("}\n");

@@ -6,6 +6,7 @@ use bakehouse_api::{Error, Kind, Result, SourceMap};
 
 use super::environment::Environment;
 use super::{End, say, switch, template};
+use crate::reference;
 use crate::template::json::{self, upgrade};
 
 #[derive(clap::Args)]
@@ -34,7 +35,7 @@ pub fn run(args: &Args) -> Result<End> {
     let (parsed, findings) = json::parse(&text, file);
     template::print(&findings, &sources, &environment);
     let (Some(parsed), false) = (parsed, findings.has_errors()) else { return Ok(End::Failure) };
-    let upgraded = upgrade::upgrade(&parsed, args.with_annotations);
+    let upgraded = upgrade::upgrade(&parsed, args.with_annotations, &reference::fields_of);
     std::fs::write(environment.cwd.join(&output), upgraded)
         .map_err(|error| Error::io(format!("writing {}", output.display()), &error))?;
     say(format_args!("Successfully created {}.", output.display()));

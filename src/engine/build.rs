@@ -106,7 +106,7 @@ pub fn context(build: &Prepared, run: &Run, index: usize) -> Result<(Cx, Arc<Jou
 }
 
 /// For a guest to answer that goes on from a checkpoint: it has been up already.
-const COME_BACK: Duration = Duration::from_secs(90);
+const COME_BACK: Duration = Duration::from_secs(180);
 
 struct Baking<'a> {
     build: &'a Prepared,
@@ -480,6 +480,9 @@ impl<'a> Baking<'a> {
         self.machine = None;
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.settle().await;
+            if let Some(reached) = checkpoints.reached().filter(|_| outcome != Outcome::Done && made.is_empty()) {
+                self.cx.message(format!("The next build goes on from the checkpoint after `{reached}`"));
+            }
         }
         let left = self.clean_up(outcome).await;
         for Made { from, artifact } in &made {

@@ -102,7 +102,13 @@ impl Checkpoints {
                 self.last = Some((leg, entry.dir.clone(), Some(lock)));
                 return Some(Chosen { dir: entry.dir, kind: entry.note.kind, name });
             };
-            cx.warn(format!("the checkpoint after `{name}` is damaged and dropped: {damage}"));
+            match entry.note.kind {
+                // It shares its files with the output, which is the user's to change.
+                Kind::Artifact => cx.message(format!("The artifact is not what it was, and is made anew: {damage}")),
+                Kind::Machine => {
+                    cx.warn(format!("the checkpoint after `{name}` is damaged and dropped: {damage}"));
+                }
+            }
             drop(lock);
             if let Err(error) = self.store.remove(&entry) {
                 cx.warn(format!("it cannot be removed: {error}"));
@@ -240,6 +246,11 @@ impl Checkpoints {
     pub fn before(&self, stage: Stage) -> Option<PathBuf> {
         let leg = self.course.leg_of(stage)?;
         self.last.as_ref().filter(|(at, ..)| at + 1 == leg).map(|(_, dir, _)| dir.clone())
+    }
+
+    /// The stage that the next build goes on after.
+    pub fn reached(&self) -> Option<&str> {
+        self.last.as_ref().map(|(leg, ..)| self.course.legs[*leg].name.as_str())
     }
 
     /// Keeps the artifact, so that nothing has to run when nothing changed.

@@ -13,10 +13,11 @@ pub async fn type_in(cx: &Cx, machine: &mut dyn Machine) -> Result<Outcome> {
         tokio::time::sleep(typing.wait).await;
     }
     cx.say("Typing the boot command");
-    for step in &typing.steps {
-        match step {
-            BootStep::Wait(time) => tokio::time::sleep(*time).await,
-            key => typing.keyboard.send(cx, key, typing.interval).await?,
+    let waits = |step: &BootStep| matches!(step, BootStep::Wait(_));
+    for steps in typing.steps.chunk_by(|step, next| !waits(step) && !waits(next)) {
+        match steps {
+            [BootStep::Wait(time)] => tokio::time::sleep(*time).await,
+            keys => typing.keyboard.send_all(cx, keys, typing.interval).await?,
         }
     }
     Ok(Outcome::Done)

@@ -58,6 +58,11 @@ pub fn components() -> Vec<Component> {
     all.chain(post_processors.map(row(Role::PostProcessor))).collect()
 }
 
+/// The options of the component of this path; none where there is no such component.
+pub fn fields_of(path: &str) -> Vec<Field> {
+    components().iter().find(|component| component.path() == path).map(Component::all_fields).unwrap_or_default()
+}
+
 /// A default as a template writes it.
 fn default_text(field: &Field) -> Option<String> {
     field.default.as_ref().map(|default| match default {

@@ -8,7 +8,7 @@
 # `disk_interface = "scsi"` and e1000.
 #
 # Users: root, debian, tiny (password tiny) and plain (password plain, no sudo); the keys are those of a
-# NoCloud seed (rootfs/etc/init.d/seed). Root has a shell on tty1 and on the serial line.
+# NoCloud seed (rootfs/etc/init.d/seed) or of EC2's metadata service (rootfs/etc/init.d/ec2). Root has a shell on tty1 and on the serial line.
 #
 # Made once: <key> hashes this folder and scripts/disk.sh. Needs root, no loop devices.
 set -euo pipefail

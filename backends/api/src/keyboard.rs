@@ -22,4 +22,12 @@ pub enum BootStep {
 pub trait Keyboard: Send {
     /// Sends the steps; `interval` lies between two presses. [`BootStep::Wait`] never reaches it.
     async fn send(&mut self, cx: &Cx, step: &BootStep, interval: Duration) -> Result<()>;
+
+    /// Sends steps that follow each other without a wait; a keyboard that takes many at once does so here.
+    async fn send_all(&mut self, cx: &Cx, steps: &[BootStep], interval: Duration) -> Result<()> {
+        for step in steps {
+            self.send(cx, step, interval).await?;
+        }
+        Ok(())
+    }
 }

@@ -53,6 +53,41 @@ const SAMPLE_FIELDS: [(&str, &str); 5] = [
     ("EncodedSSHPublicKey", "key"),
 ];
 
+/// What a boot command can name: `{{ .HTTPIP }}` and the like.
+pub struct Fields<'a> {
+    /// This machine, as the guest reaches it.
+    pub http_ip: &'a str,
+    pub http_port: Option<u16>,
+    /// Of the machine.
+    pub name: &'a str,
+    /// Of the key made for this build.
+    pub public_key: Option<&'a str>,
+}
+
+impl Fields<'_> {
+    /// Everything to type.
+    pub fn steps(&self, boot: &BootOptions) -> Result<Vec<BootStep>, Error> {
+        let port = self.http_port.map(|port| port.to_string()).unwrap_or_default();
+        let key = self.public_key.unwrap_or_default();
+        let encoded: String = key.bytes().map(percent_encoded).collect();
+        boot.steps(&[
+            ("HTTPIP", self.http_ip),
+            ("HTTPPort", &port),
+            ("Name", self.name),
+            ("SSHPublicKey", key),
+            ("EncodedSSHPublicKey", &encoded),
+        ])
+    }
+}
+
+/// A byte as it may stand in a URL.
+fn percent_encoded(byte: u8) -> String {
+    match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    }
+}
+
 impl BootOptions {
     pub fn is_empty(&self) -> bool {
         self.boot_command.is_empty() && self.boot_steps.is_empty()

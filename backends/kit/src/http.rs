@@ -12,7 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use bakehouse_api::{Cx, Diagnostic, Diagnostics, Error, Kind, options};
+use bakehouse_api::{Cx, Diagnostic, Diagnostics, Error, Facts, Kind, Value, options};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -149,6 +149,17 @@ impl HttpServer {
 
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// What `build.*` says of it to a guest that reaches this machine at `ip`.
+    pub fn facts(&self, ip: &str) -> Facts {
+        let port = self.port();
+        let facts = [
+            ("PackerHTTPIP", ip.to_owned()),
+            ("PackerHTTPPort", port.to_string()),
+            ("PackerHTTPAddr", format!("{ip}:{port}")),
+        ];
+        facts.map(|(name, value)| (name.to_owned(), Value::from(value))).into()
     }
 
     /// Lets requests that are under way end, but not for long.

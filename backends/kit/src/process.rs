@@ -170,6 +170,21 @@ impl Program {
         running.finish(cx, read).await
     }
 
+    /// Runs it to its end outside of any build, as undos do: only `limit` ends it early.
+    pub async fn run_alone(self, limit: Duration) -> Result<Finished, ProcessError> {
+        let program = self.label();
+        let mut command = Command::new(&self.name);
+        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+        let output = match tokio::time::timeout(limit, command.output()).await {
+            Ok(output) => output.map_err(|source| start_error(&program, &self.name, source))?,
+            Err(_) => return Err(ProcessError::Deadline { program, limit, tail: String::new() }),
+        };
+        let mut tail = Tail::default();
+        String::from_utf8_lossy(&output.stderr).lines().for_each(|line| tail.push(line.to_owned()));
+        Ok(Finished { exit: exit_of(output.status), stdout: output.stdout, stderr: tail.text() })
+    }
+
     /// Starts it and leaves it running: a hypervisor, a TPM emulator. Its stderr is kept.
     pub async fn spawn(self, cx: &Cx) -> Result<Running, ProcessError> {
         self.start(cx, true).await

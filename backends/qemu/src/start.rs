@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bakehouse_api::{Builder, Connector, Cx, Error, Facts, Kind, Origin, Result, Value};
+use bakehouse_kit::boot_command;
 use bakehouse_kit::cloud_init::{HostKey, Seed};
 use bakehouse_kit::communicator::CommKind;
 use bakehouse_kit::http::HttpServer;
@@ -394,12 +395,7 @@ fn connector(
 
 fn facts(builder: &QemuBuilder, http: Option<&HttpServer>, http_ip: &str) -> Facts {
     let mut facts = Facts::from([("ID".to_owned(), Value::from(builder.vm_name.as_str()))]);
-    if let Some(http) = http {
-        let port = http.port();
-        facts.insert("PackerHTTPIP".into(), Value::from(http_ip));
-        facts.insert("PackerHTTPPort".into(), Value::from(port.to_string()));
-        facts.insert("PackerHTTPAddr".into(), Value::from(format!("{http_ip}:{port}")));
-    }
+    facts.extend(http.map(|http| http.facts(http_ip)).unwrap_or_default());
     facts
 }
 
@@ -408,27 +404,15 @@ fn typing(builder: &QemuBuilder, login: &Login, http: Option<&HttpServer>, http_
     if boot.is_empty() {
         return Ok(None);
     }
-    let port = http.map(|http| http.port().to_string()).unwrap_or_default();
-    let key = login.key.as_ref().map(|key| key.public_openssh.clone()).unwrap_or_default();
-    let encoded: String = key.bytes().map(percent_encoded).collect();
-    let fields = [
-        ("HTTPIP", http_ip),
-        ("HTTPPort", &port),
-        ("Name", &builder.vm_name),
-        ("SSHPublicKey", &key),
-        ("EncodedSSHPublicKey", &encoded),
-    ];
-    let steps = boot.steps(&fields)?;
+    let fields = boot_command::Fields {
+        http_ip,
+        http_port: http.map(HttpServer::port),
+        name: &builder.vm_name,
+        public_key: login.key.as_ref().map(|key| key.public_openssh.as_str()),
+    };
+    let steps = fields.steps(boot)?;
     let interval = boot.boot_key_interval.unwrap_or(KEY_INTERVAL);
     Ok(Some(Steps { steps, wait: boot.boot_wait, interval }))
-}
-
-/// A byte as it may stand in a URL.
-fn percent_encoded(byte: u8) -> String {
-    match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    }
 }
 
 pub fn artifact_facts(builder: &QemuBuilder, resolved: &Resolved) -> std::collections::BTreeMap<String, String> {

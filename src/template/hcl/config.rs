@@ -173,14 +173,24 @@ impl Declared {
 /// Reports attributes and blocks that a block does not have.
 pub fn check_options(block: &Block, attributes: &[&str], blocks: &[&str], diagnostics: &mut Diagnostics) {
     let known = || attributes.iter().chain(blocks).copied();
-    let mut report = |name: &Name, form: &str| {
-        let error = Diagnostic::error(format!("`{}` has no {form} `{}`", block.kind.text, name.text));
-        diagnostics.push(error.at(name.span).did_you_mean(&name.text, known()));
-    };
+    let mut report = |name: &Name, form: &str| diagnostics.push(has_no(block, form, name, known()));
     block
         .body
         .attributes()
         .filter(|a| !attributes.contains(&a.name.text.as_str()))
         .for_each(|a| report(&a.name, "option"));
     block.body.blocks().filter(|b| !blocks.contains(&b.kind.text.as_str())).for_each(|b| report(&b.kind, "block"));
+}
+
+/// Reports the blocks in a block of which every attribute is a name of the template's own.
+pub fn check_attributes_only(block: &Block, diagnostics: &mut Diagnostics) {
+    for inner in block.body.blocks() {
+        let names = block.body.attributes().map(|attribute| attribute.name.text.as_str());
+        diagnostics.push(has_no(block, "block", &inner.kind, names));
+    }
+}
+
+fn has_no<'a>(block: &Block, form: &str, name: &Name, known: impl Iterator<Item = &'a str>) -> Diagnostic {
+    let error = Diagnostic::error(format!("`{}` has no {form} `{}`", block.kind.text, name.text));
+    error.at(name.span).did_you_mean(&name.text, known)
 }

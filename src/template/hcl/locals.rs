@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bakehouse_api::{Diagnostic, Span, Type, Value};
 
-use super::config::{Blocks, Config, Declared, Local, check_options};
+use super::config::{Blocks, Config, Declared, Local, check_attributes_only, check_options};
 use super::load::Session;
 use super::syntax::{Attribute, Block, Expr, Name, Step};
 use super::variables::bool_option;
@@ -160,12 +160,7 @@ fn nodes(session: &mut Session<'_>, blocks: &Blocks) -> Vec<Node> {
         }
     }
     for block in &blocks.locals {
-        check_options(
-            block,
-            &block.body.attributes().map(|a| a.name.text.as_str()).collect::<Vec<_>>(),
-            &[],
-            diagnostics,
-        );
+        check_attributes_only(block, diagnostics);
     }
     for block in &blocks.local {
         check_options(block, &["expression", "sensitive"], &[], diagnostics);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bakehouse_api::{Diagnostic, Span, Type, Value};
 
-use super::config::{Blocks, Declared, Variable, check_options};
+use super::config::{Blocks, Declared, Variable, check_attributes_only, check_options};
 use super::files::{Files, ValueFile};
 use super::load::Session;
 use super::parser::{parse_expression, parse_file};
@@ -73,7 +73,7 @@ fn declarations(session: &mut Session<'_>, blocks: &Blocks) -> Vec<Declaration> 
     let mut declared = Declared::default();
     let mut list = Vec::new();
     for block in &blocks.variables {
-        check_options(block, &all_names(block), &[], &mut session.diagnostics);
+        check_attributes_only(block, &mut session.diagnostics);
         for attribute in block.body.attributes() {
             let Name { text, span } = &attribute.name;
             if declared.declare("variable", text, *span, &mut session.diagnostics) {
@@ -97,10 +97,6 @@ fn declarations(session: &mut Session<'_>, blocks: &Blocks) -> Vec<Declaration> 
         }
     }
     list
-}
-
-fn all_names(block: &Block) -> Vec<&str> {
-    block.body.attributes().map(|attribute| attribute.name.text.as_str()).collect()
 }
 
 fn declaration(session: &mut Session<'_>, block: &Arc<Block>, name: &Name) -> Declaration {

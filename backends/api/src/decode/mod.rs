@@ -19,7 +19,7 @@ use crate::{Diagnostic, Diagnostics, Entry, Interpolate, Node, Secrets, Shape, S
 pub use collection::decode_struct;
 pub use duration::{duration_text, parse_duration};
 pub use reader::Reader;
-pub use scalar::{scalar_text, word};
+pub use scalar::{go_integer, scalar_text, word};
 
 /// What decoding needs besides the value.
 pub struct Ctx<'a> {

@@ -236,7 +236,7 @@ fn cut<T: Decode>(number: &Number, node: &Node, cx: &mut Ctx<'_>) -> Option<i128
 }
 
 /// Go's `ParseInt` with base 0: `0x1f`, `0b11`, `017` and `1_000` are numbers. Nothing is zero.
-fn go_integer(text: &str) -> Option<i128> {
+pub fn go_integer(text: &str) -> Option<i128> {
     if text.is_empty() {
         return Some(0);
     }

@@ -30,11 +30,14 @@ async fn output_comes_while_the_command_runs() {
     let sshd = Sshd::start();
     let (cx, _) = cx(sshd.dir.path(), &[]);
     let comm = sshd.connect(&cx, &[]).await;
-    let mut first = None;
-    let began = Instant::now();
-    let line = Command::new("echo now; sleep 1; echo later");
-    comm.run(&cx, &line, &mut |_, _| _ = first.get_or_insert(began.elapsed())).await.expect("runs");
-    assert!(began.elapsed() >= Duration::from_secs(1) && first.expect("came") < Duration::from_millis(900));
+    let heard = sshd.path("heard");
+    // It ends well only when its first line was heard while it runs.
+    let line = Command::new(format!(
+        "echo now; for i in $(seq 300); do [ -e {0} ] && exit 0; sleep 0.1; done; exit 1",
+        heard.display()
+    ));
+    let exit = comm.run(&cx, &line, &mut |_, _| std::fs::write(&heard, "").expect("writes")).await.expect("runs");
+    assert!(exit.success(), "{exit:?}");
 }
 
 #[tokio::test]

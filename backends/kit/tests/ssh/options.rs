@@ -2,7 +2,7 @@
 
 use bakehouse_api::Value;
 
-use crate::sshd::{findings, new_key, path_value, tool, write_key};
+use crate::sshd::{findings, new_key, path_value, texts, tool, write_key};
 
 fn user() -> (&'static str, Value) {
     ("ssh_username", Value::from("root"))
@@ -50,9 +50,9 @@ fn options_that_contradict_each_other() {
 fn words_that_nobody_knows() {
     let given = [
         user(),
-        ("ssh_ciphers", Value::from("aes128-crt")),
-        ("ssh_key_exchange_algorithms", Value::from("none")),
-        ("ssh_local_tunnels", Value::from("80")),
+        ("ssh_ciphers", texts(&["aes128-crt"])),
+        ("ssh_key_exchange_algorithms", texts(&["none"])),
+        ("ssh_local_tunnels", texts(&["80"])),
         ("temporary_key_pair_type", Value::from("dsa")),
     ];
     let findings = findings(&given);

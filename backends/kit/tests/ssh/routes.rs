@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::sshd::{Sshd, cx, free_port, path_value, sh, write_key};
+use crate::sshd::{Sshd, cx, free_port, path_value, sh, texts, write_key};
 
 #[tokio::test]
 async fn through_a_bastion() {
@@ -128,8 +128,8 @@ async fn tunnels_lead_both_ways_and_end_with_the_session() {
     let server = word_server("word").await;
     let (local, remote) = (free_port(), free_port());
     let options = [
-        ("ssh_local_tunnels", Value::from(format!("{local}:127.0.0.1:{server}"))),
-        ("ssh_remote_tunnels", Value::from(format!("{remote}:127.0.0.1:{server}"))),
+        ("ssh_local_tunnels", texts(&[&format!("{local}:127.0.0.1:{server}")])),
+        ("ssh_remote_tunnels", texts(&[&format!("{remote}:127.0.0.1:{server}")])),
     ];
     let connector = guest.connector(&options);
     let comm = connector.connect(&cx).await.expect("connects");

@@ -232,6 +232,10 @@ impl Drop for Agent {
     }
 }
 
+pub fn texts(items: &[&str]) -> Value {
+    Value::tuple(items.iter().map(|item| Value::from(*item)).collect())
+}
+
 pub fn path_value(path: &Path) -> Value {
     Value::from(path.to_str().expect("is text"))
 }

@@ -159,7 +159,7 @@ pub fn body<'a>(root: &Path, options: impl Iterator<Item = &'a (&'a str, Value)>
     let entry = |(name, value): &(&str, Value)| Entry {
         name: (*name).to_owned(),
         name_span: Span::default(),
-        form: if value.as_fields().is_some() { Form::Block } else { Form::Attribute },
+        form: Form::Attribute,
         node: Node::new(value.clone(), SpanTree::default()),
     };
     Body {

@@ -1,19 +1,20 @@
 //! The blocks of an upgraded template.
 
 use bakehouse_api::value::Data;
-use bakehouse_api::{Entry, Value};
+use bakehouse_api::{Entry, Field, Value};
 
 use super::super::template::{Builder, PostProcessor, Provisioner, Scope, Template, Text};
+use super::Known;
 use super::calls::{Place, Translator, quote};
 use super::names::{Names, Sort};
-use super::values::{Expressions, block, list, object, options};
+use super::values::{Expressions, block, list, object, options, settled_option};
 
 const TIMESTAMP: &str = r#"regex_replace(timestamp(), "[- TZ:]", "")"#;
 const TIMESTAMP_NOTE: &str = "# `{{timestamp}}` was in seconds since 1970; this is the date and the time in digits.\n";
 
 /// Variables, locals, sources and the build.
-pub fn sections(template: &Template, names: &Names) -> [String; 4] {
-    let upgrade = Upgrade { template, names };
+pub fn sections(template: &Template, names: &Names, known: Known<'_>) -> [String; 4] {
+    let upgrade = Upgrade { template, names, known };
     let (variables, sources, build) = (upgrade.variables(), upgrade.sources(), upgrade.build());
     // Last: what stands elsewhere decides whether the time is needed.
     [variables, upgrade.locals(), sources, build]
@@ -28,6 +29,7 @@ pub fn comments(template: &Template) -> String {
 struct Upgrade<'a> {
     template: &'a Template,
     names: &'a Names,
+    known: Known<'a>,
 }
 
 impl Upgrade<'_> {
@@ -89,7 +91,11 @@ impl Upgrade<'_> {
 
     fn sources(&self) -> String {
         let source = |(builder, label): (&Builder, &String)| {
-            let inner = options(&builder.options, self.translator(Place::Source));
+            let inner = options(
+                &builder.options,
+                &(self.known)(&format!("builder.{}", builder.kind)),
+                self.translator(Place::Source),
+            );
             block(&format!("source {} {}", quote(&builder.kind), quote(label)), &inner)
         };
         let blocks: Vec<String> = self.template.builders.iter().zip(&self.names.labels).map(source).collect();
@@ -138,12 +144,13 @@ impl Upgrade<'_> {
 
     fn provisioner(&self, keyword: &str, step: &Provisioner) -> String {
         let translator = self.translator(Place::Step);
+        let known = (self.known)(&format!("provisioner.{}", step.kind));
         let shared: Vec<Entry> = step.shared.iter().map(with_unit).collect();
         let inner = [
             self.scope(&step.scope),
-            options(&shared, translator),
-            options(&step.options, translator),
-            self.overrides(step),
+            options(&shared, &known, translator),
+            options(&step.options, &known, translator),
+            self.overrides(step, &known),
         ];
         block(&format!("{keyword} {}", quote(&step.kind)), &inner.concat())
     }
@@ -181,15 +188,17 @@ impl Upgrade<'_> {
         kinds.into_iter().map(|kind| translator.text(&format!("{kind}.{name}")).expression).collect()
     }
 
-    fn overrides(&self, step: &Provisioner) -> String {
+    fn overrides(&self, step: &Provisioner, known: &[Field]) -> String {
         if step.overrides.is_empty() {
             return String::new();
         }
         let mut expressions = Expressions::new(self.translator(Place::Step));
         let mut builders = Vec::new();
         for (name, entries) in &step.overrides {
-            let options =
-                entries.iter().map(|entry| (expressions.key(&entry.name), expressions.value(&entry.node.value)));
+            let options = entries.iter().map(|entry| {
+                let value = settled_option(entry, known);
+                (expressions.key(&entry.name), expressions.value(&value))
+            });
             let options = options.collect();
             builders.push((expressions.key(&name.text), object(options)));
         }
@@ -213,7 +222,8 @@ impl Upgrade<'_> {
         if let Some(keep) = post.keep_input_artifact {
             inner.push_str(&format!("keep_input_artifact = {keep}\n"));
         }
-        inner.push_str(&options(&post.options, self.translator(Place::Step)));
+        let known = (self.known)(&format!("post-processor.{}", post.kind));
+        inner.push_str(&options(&post.options, &known, self.translator(Place::Step)));
         block(&format!("post-processor {}", quote(&post.kind)), &inner)
     }
 }

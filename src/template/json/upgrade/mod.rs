@@ -7,15 +7,21 @@ mod plugins;
 #[cfg(test)]
 mod tests;
 mod values;
+mod weak;
+
+use bakehouse_api::Field;
 
 use super::template::Template;
 use crate::template::hcl::format::format;
 
+/// The options of a component by its path, as "provisioner.shell"; none where it is not built in.
+pub type Known<'a> = &'a dyn Fn(&str) -> Vec<Field>;
+
 /// The text of an HCL2 file. With `annotations` each section says what it is for.
-pub fn upgrade(template: &Template, annotations: bool) -> String {
+pub fn upgrade(template: &Template, annotations: bool, known: Known<'_>) -> String {
     let names = names::Names::new(template);
     let mut sections = vec![plugins::packer_block(template)];
-    sections.extend(blocks::sections(template, &names));
+    sections.extend(blocks::sections(template, &names, known));
     let mut text = blocks::comments(template);
     for (about, section) in ABOUT.iter().zip(sections) {
         if section.is_empty() {

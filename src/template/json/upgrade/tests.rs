@@ -1,4 +1,4 @@
-use bakehouse_api::FileId;
+use bakehouse_api::{Field, FileId, Shape};
 
 use super::upgrade;
 use crate::template::json::parse;
@@ -6,7 +6,7 @@ use crate::template::json::parse;
 fn upgraded(json: &str) -> String {
     let (template, diagnostics) = parse(json, FileId(0));
     assert!(!diagnostics.has_errors(), "{diagnostics:?}");
-    upgrade(&template.unwrap(), false)
+    upgrade(&template.unwrap(), false, &|_| Vec::new())
 }
 
 /// What becomes of one option of a builder, of a provisioner, and of a variable's default.
@@ -145,4 +145,65 @@ fn a_whole_template() {
         }"#,
     );
     insta::assert_snapshot!(whole);
+}
+
+/// The options of one component, of which each takes another type.
+fn known(path: &str) -> Vec<Field> {
+    let field = |name, shape| Field {
+        name,
+        aliases: &[],
+        shape,
+        default: None,
+        required: false,
+        doc: String::new(),
+        section: None,
+    };
+    let list = |shape| Shape::List(Box::new(shape));
+    let pair = || Shape::Block { doc: "", fields: vec![field("on", Shape::Bool)] };
+    match path {
+        "provisioner.y" => vec![
+            field("list", list(Shape::Text)),
+            field("bool", Shape::Bool),
+            field("count", Shape::Integer { min: 0, max: 99 }),
+            field("text", Shape::Text),
+            field("block", list(pair())),
+            field("objects", list(Shape::Map(Box::new(Shape::Text)))),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn a_value_in_the_place_of_another_becomes_what_the_option_takes() {
+    for (json, expected) in [
+        (r#""list": "a""#, r#"list = ["a"]"#),
+        (r#""list": "a,b""#, r#"list = ["a", "b"]"#),
+        (r#""list": """#, "list = []"),
+        (r#""list": {}"#, "list = []"),
+        (r#""list": [1, true]"#, r#"list = [1, "1"]"#),
+        (r#""list": "{{user `a`}}""#, r#"list = compact(split(",", var.a))"#),
+        (r#""list": null"#, "list = null"),
+        (r#""bool": 1"#, "bool = true"),
+        (r#""bool": "T""#, "bool = true"),
+        (r#""bool": """#, "bool = false"),
+        (r#""bool": "{{user `a`}}""#, "bool = var.a"),
+        (r#""count": "0x10""#, "count = 16"),
+        (r#""count": true"#, "count = 1"),
+        (r#""count": 2.9"#, "count = 2"),
+        (r#""text": true"#, r#"text = "1""#),
+        (r#""block": {"on": 1}"#, "block { on = true }"),
+        (r#""block": [{"on": 0}]"#, "block { on = false }"),
+        (r#""objects": [{"k": "v"}]"#, r#"objects = [{ k = "v" }]"#),
+        (r#""unheard-of": "a,b""#, r#"unheard-of = "a,b""#),
+    ] {
+        let json = format!(
+            r#"{{"variables": {{"a": "x"}}, "builders": [{{"type": "x"}}], "provisioners": [{{"type": "y", {json}}}]}}"#
+        );
+        let (template, diagnostics) = parse(&json, FileId(0));
+        assert!(!diagnostics.has_errors(), "{diagnostics:?}");
+        let text = upgrade(&template.unwrap(), false, &known);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let words = words.join(" ");
+        assert!(words.contains(&format!("provisioner \"y\" {{ {expected} }}")), "{expected}\n{text}");
+    }
 }

@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use bakehouse_api::value::Data;
-use bakehouse_api::{Entry, Value};
+use bakehouse_api::{Entry, Field, Shape, Value};
 
 use super::calls::{Translator, quote};
 use super::names::{identifier, is_identifier};
+use super::weak;
 
 /// A list of several elements that is longer gets a line for each element.
 const LINE: usize = 80;
@@ -33,23 +34,49 @@ const BLOCKS: [&str; 17] = [
     "export",
 ];
 
-pub fn options(entries: &[Entry], translator: Translator<'_>) -> String {
-    entries.iter().map(|entry| option(&entry.name, &entry.node.value, translator)).collect()
+/// `fields` are those of the component, none where it is not built in.
+pub fn options(entries: &[Entry], fields: &[Field], translator: Translator<'_>) -> String {
+    entries.iter().map(|entry| option(&entry.name, &entry.node.value, fields, translator)).collect()
+}
+
+/// The value as its option takes it.
+pub fn settled_option(entry: &Entry, fields: &[Field]) -> Value {
+    let value = &entry.node.value;
+    shape_of(&entry.name, fields).map_or_else(|| value.clone(), |shape| weak::settled(shape, value))
+}
+
+fn shape_of<'f>(name: &str, fields: &'f [Field]) -> Option<&'f Shape> {
+    fields.iter().find(|field| field.names().any(|other| other == name)).map(|field| &field.shape)
 }
 
 /// Legacy JSON writes blocks as objects and as lists of objects.
-fn option(name: &str, value: &Value, translator: Translator<'_>) -> String {
+fn option(name: &str, value: &Value, fields: &[Field], translator: Translator<'_>) -> String {
+    let shape = shape_of(name, fields);
+    if shape.is_some_and(|shape| weak::is_split_late(shape, value)) {
+        return split_attribute(name, value, translator);
+    }
+    let value = &shape.map_or_else(|| value.clone(), |shape| weak::settled(shape, value));
+    let inner = shape.and_then(weak::block_fields);
     let blocks: Vec<&Value> = match value.as_items() {
-        Some(items) if is_list_of_objects(items) => items.iter().collect(),
-        None if is_block(name, value) => vec![value],
+        Some(items) if is_list_of_objects(items) && (shape.is_none() || inner.is_some()) => items.iter().collect(),
+        None if inner.is_some() && value.as_fields().is_some() || shape.is_none() && is_block(name, value) => {
+            vec![value]
+        }
         _ => return attribute(name, value, translator),
     };
     let block = |block: &Value| {
         let fields = block.as_fields().into_iter().flatten();
-        let inner: String = fields.map(|(name, field)| option(name, field, translator)).collect();
+        let inner: String =
+            fields.map(|(name, field)| option(name, field, inner.unwrap_or_default(), translator)).collect();
         self::block(&identifier(name), &inner)
     };
     blocks.into_iter().map(block).collect()
+}
+
+fn split_attribute(name: &str, value: &Value, translator: Translator<'_>) -> String {
+    let mut expressions = Expressions::new(translator);
+    let text = expressions.value(value);
+    format!("{}{} = compact(split(\",\", {text}))\n", expressions.note(), identifier(name))
 }
 
 fn is_list_of_objects(items: &[Value]) -> bool {
