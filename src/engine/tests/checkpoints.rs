@@ -32,7 +32,11 @@ fn with(fake: Fake, says: &[&'static str]) -> Prepared {
 /// The verbs and provisioners, without what is said about checkpoints and switching off.
 fn did(kitchen: &Kitchen) -> Vec<String> {
     let noise = ["typing", "key", "ask_off", "wait_off", "evidence"];
-    kitchen.asked().into_iter().filter(|asked| !asked.contains('`') && !noise.contains(&asked.as_str())).collect()
+    kitchen
+        .asked()
+        .into_iter()
+        .filter(|asked| !asked.contains(['`', ' ']) && !noise.contains(&asked.as_str()))
+        .collect()
 }
 
 fn entries(kitchen: &Kitchen) -> usize {
@@ -76,7 +80,7 @@ async fn nothing_runs_when_nothing_changed() {
     again(&mut kitchen);
     std::fs::remove_file(kitchen.path().join("disk")).unwrap();
     let report = kitchen.bake_one(with_post(&kitchen)).await;
-    assert_eq!(did(&kitchen), ["resolve", "recall", "post disk -> ="]);
+    assert_eq!(did(&kitchen), ["resolve", "recall"]);
     assert!(kitchen.exists("disk"));
     assert_eq!(report.artifacts.len(), 1);
     assert_eq!(outcomes(&report).last(), Some(&Outcome::Done));
