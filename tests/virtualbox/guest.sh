@@ -78,7 +78,7 @@ cp "$packages"/usr/lib/modules/"$version"/vmlinuz "$root/vmlinuz" 2>/dev/null ||
 # GRUB reads by the BIOS, which is the slowest part: small is fast.
 (cd "$initramfs" && find . | cpio --quiet -o -H newc -R 0:0 | zstd -q -19) >"$root/initrd.img"
 cat >"$root/boot/grub/grub.cfg" <<END
-linux /vmlinuz console=ttyS0,115200 net.ifnames=0 nokaslr mitigations=off audit=0 apparmor=0 cryptomgr.notests
+linux /vmlinuz console=ttyS0,115200 quiet net.ifnames=0 nokaslr mitigations=off audit=0 apparmor=0 cryptomgr.notests
 initrd /initrd.img
 boot
 END
@@ -86,7 +86,7 @@ raw=$work/disk.raw
 truncate -s 64M "$raw"
 echo 'start=2048, type=83' | sfdisk --quiet "$raw"
 truncate -s 63M "$work/root.ext2"
-mke2fs -q -t ext2 -L vboxguest -d "$root" "$work/root.ext2"
+mke2fs -q -t ext2 -b 4096 -L vboxguest -d "$root" "$work/root.ext2"
 dd if="$work/root.ext2" of="$raw" bs=1M seek=1 conv=notrunc,sparse status=none
 write_bios_grub "$raw" 1 vboxguest
 finish "$raw" "$target"

@@ -58,8 +58,6 @@ impl Check<'_> {
         for (min_name, min, max_name, max) in ranges {
             if min > max {
                 self.error(min_name, format!("`{min_name}` ({min}) is above `{max_name}` ({max})"));
-            } else if min == 0 && self.has(min_name) {
-                self.error(min_name, format!("`{min_name}` must be at least 1"));
             }
         }
         let address = &common.vrdp_bind_address;
@@ -120,11 +118,6 @@ impl Check<'_> {
         for name in options.vm_name.iter() {
             self.file_name("vm_name", name);
         }
-        for (option, count) in [("cpus", hardware.cpus), ("sata_port_count", hardware.sata_port_count)] {
-            if count == 0 && self.has(option) {
-                self.error(option, format!("`{option}` must be at least 1"));
-            }
-        }
         if hardware.memory < 4 && self.has("memory") {
             self.push("memory", Diagnostic::error("`memory` is too small for any guest").hint("it counts MiB"));
         }
@@ -143,9 +136,6 @@ impl Check<'_> {
 
     fn disks(&mut self, options: &IsoBuildOptions) {
         let hardware = &options.hardware;
-        if hardware.disk_size == 0 && self.has("disk_size") {
-            self.error("disk_size", "a disk needs at least 1 MiB");
-        }
         if hardware.disk_additional_size.contains(&0) {
             self.error("disk_additional_size", "a disk needs at least 1 MiB");
         }
@@ -234,9 +224,6 @@ impl Check<'_> {
     }
 
     fn existing(&mut self, options: &VmBuildOptions) {
-        if options.vm_name.is_empty() {
-            self.error("vm_name", "`vm_name` must name a machine");
-        }
         if options.common.skip_export && options.target_snapshot.is_none() {
             let error = Diagnostic::error("nothing would come of this build");
             self.push("skip_export", error.hint("set `target_snapshot`, or leave `skip_export` out"));

@@ -18,7 +18,7 @@ use crate::claim::Claim;
 use crate::machine::{Steps, VirtualBoxMachine};
 use crate::options::{AdditionsMode, CommonOptions};
 use crate::tidy::Tidy;
-use crate::vboxmanage::{Args, Feature, Info, VBoxError, verbs};
+use crate::vboxmanage::{Args, Feature, Info, State, VBoxError, verbs};
 use crate::vm::Vm;
 use crate::{existing, guest_additions, iso, media, ovf, undo};
 
@@ -45,10 +45,13 @@ pub async fn start(cx: &Cx, builder: &VirtualBoxBuilder) -> Result<VirtualBoxMac
         true => Some(HttpServer::start(cx, &common.http).await?),
         false => None,
     };
-    let mut set_up = SetUp { cx, builder, vm: &vm, tidy: &mut tidy, info: vm.info(cx).await? };
+    let info = vm.info(cx).await?;
+    // A machine that was frozen while it ran goes on as it was: only its ports can be changed, once it runs.
+    let frozen = info.state() == State::Saved;
+    let mut set_up = SetUp { cx, builder, vm: &vm, tidy: &mut tidy, info, frozen };
     let guest_port = set_up.network(http.is_some()).await?;
-    let desktop = set_up.remote_desktop().await?;
-    let serial = set_up.serial().await?;
+    let desktop = if frozen { None } else { set_up.remote_desktop().await? };
+    let serial = if frozen { None } else { set_up.serial().await? };
     run_lines(cx, builder, &vm, "vboxmanage", &common.vboxmanage, http.as_ref()).await?;
     let power = match claim {
         Some(_) => None,
@@ -56,6 +59,10 @@ pub async fn start(cx: &Cx, builder: &VirtualBoxBuilder) -> Result<VirtualBoxMac
     };
     cx.say("Starting the machine");
     vm.start(cx, window(cx, common)).await.map_err(|error| with_log(error, &vm))?;
+    if let Some(lease) = guest_port.as_ref().filter(|_| frozen) {
+        let rule = verbs::forwarding(RULE, lease.port, common.comm.ssh.ssh_port);
+        vm.call(cx, verbs::controlvm(&vm.id, &["natpf1", &rule])).await?;
+    }
     Ok(VirtualBoxMachine {
         facts: facts(builder, http.as_ref()),
         typing: typing(builder, key.as_ref(), http.as_ref())?,
@@ -113,6 +120,7 @@ struct SetUp<'a> {
     vm: &'a Vm,
     tidy: &'a mut Tidy,
     info: Info,
+    frozen: bool,
 }
 
 impl SetUp<'_> {
@@ -136,7 +144,12 @@ impl SetUp<'_> {
         let (common, id) = (self.builder.common(), self.vm.id.clone());
         let set = |flag: &str, value: &str| verbs::modifyvm(&id, &[(flag.to_owned(), value.to_owned())]);
         let nat = self.is("nic1", "nat");
-        if http && nat && self.vm.vbox.version.has(Feature::LocalhostReachable) && self.is("localhostReachable", "0") {
+        if http
+            && nat
+            && !self.frozen
+            && self.vm.vbox.version.has(Feature::LocalhostReachable)
+            && self.is("localhostReachable", "0")
+        {
             let flag = "nat-localhostreachable1";
             self.say("the way to this machine", set(flag, "on"), vec![set(flag, "off")]).await?;
         }
@@ -148,11 +161,21 @@ impl SetUp<'_> {
             self.cx.warn(format!("the first network card is `{kind}`, not `nat`: no port of this machine leads to it"));
         }
         if self.info.forwardings().contains(&RULE) {
+            if self.frozen {
+                let error =
+                    Error::new(Kind::Host, format!("the frozen machine has a port forwarding named `{RULE}` already"));
+                return Err(error.hint("take the snapshot without it, or set `skip_nat_mapping` and `ssh_port`"));
+            }
             self.vm.call(self.cx, verbs::unforward(&id, RULE)).await?;
         }
         let lease = self.lease(common.host_port_min, common.host_port_max, "127.0.0.1", "host_port_min", "SSH")?;
-        let rule = verbs::forward(&id, RULE, lease.port, common.comm.ssh.ssh_port);
-        self.say("the port forwarding", rule, vec![verbs::unforward(&id, RULE)]).await?;
+        let back = vec![verbs::unforward(&id, RULE)];
+        if self.frozen {
+            self.tidy.later(self.cx, self.vm, "the port forwarding", back)?;
+        } else {
+            let rule = verbs::forward(&id, RULE, lease.port, common.comm.ssh.ssh_port);
+            self.say("the port forwarding", rule, back).await?;
+        }
         self.cx.message(format!(
             "Port {} of this machine leads to the guest's port {}",
             lease.port, common.comm.ssh.ssh_port

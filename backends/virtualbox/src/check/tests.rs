@@ -75,7 +75,6 @@ fn everything_wrong_with_a_new_machine_is_told_at_once() {
     let found = findings(
         "virtualbox-iso",
         &[
-            ("cpus", 0.into()),
             ("memory", 2.into()),
             ("cpu_execution_cap", 200.into()),
             ("gfx_vram_size", 512.into()),
@@ -104,7 +103,6 @@ fn appliances_and_machines_have_rules_of_their_own() {
         ("format", "ova".into()),
     ];
     let vm = [
-        ("vm_name", "".into()),
         ("skip_export", true.into()),
         ("force_delete_snapshot", true.into()),
         ("keep_registered", false.into()),

@@ -43,9 +43,13 @@ pub fn modifyvm(machine: &str, settings: &[(String, String)]) -> Args {
     args
 }
 
-/// A port of this machine that leads to one of the guest.
+/// A rule: a port of this machine that leads to one of the guest.
+pub fn forwarding(rule: &str, host_port: u16, guest_port: u16) -> String {
+    format!("{rule},tcp,127.0.0.1,{host_port},,{guest_port}")
+}
+
 pub fn forward(machine: &str, rule: &str, host_port: u16, guest_port: u16) -> Args {
-    words(&["modifyvm", machine, "--natpf1", &format!("{rule},tcp,127.0.0.1,{host_port},,{guest_port}")])
+    words(&["modifyvm", machine, "--natpf1", &forwarding(rule, host_port, guest_port)])
 }
 
 pub fn unforward(machine: &str, rule: &str) -> Args {

@@ -36,7 +36,9 @@ fn options<'a>(more: &[(&'a str, Value)]) -> Vec<(&'a str, Value)> {
         ("ssh_password", "x".into()),
         ("cd_content", Value::object([("note".to_owned(), "x".into())].into())),
     ];
-    usual.into_iter().chain(more.iter().cloned()).collect()
+    let given = |name: &str| more.iter().any(|(given, _)| *given == name);
+    let usual = usual.into_iter().filter(|(name, _)| !given(name));
+    usual.chain(more.iter().cloned()).collect()
 }
 
 #[tokio::test]
@@ -79,6 +81,28 @@ async fn a_machine_is_set_back_run_snapshot_and_exported() {
     bench.capture(running).await;
     let told = bench.vbox(&["showvminfo", "mine", "--machinereadable"]);
     assert_eq!(told.matches("=\"baked\"").count(), 2, "one of that name, and it is the current one: {told}");
+}
+
+#[tokio::test]
+async fn a_machine_that_was_frozen_while_it_ran_goes_on_from_there() {
+    let Some(bench) = Bench::new() else { return };
+    machine(&bench);
+    bench.vbox(&["startvm", "mine", "--type", "headless"]);
+    bench.vbox(&["snapshot", "mine", "take", "frozen", "--live"]);
+    bench.vbox(&["controlvm", "mine", "poweroff"]);
+    let more = [
+        ("attach_snapshot", "frozen".into()),
+        ("target_snapshot", "baked".into()),
+        ("skip_export", true.into()),
+        ("cd_content", Value::null()),
+    ];
+    let mut running = bench.start("virtualbox-vm", &options(&more)).await;
+    assert_eq!(bench.info("mine", "VMState"), "running");
+    assert!(bench.info("mine", "Forwarding(0)").starts_with("packercomm,tcp,127.0.0.1,"));
+    bench.done(running.force_off(&bench.cx).await);
+    bench.capture(running).await;
+    assert_eq!(bench.info("mine", "Forwarding(0)"), "web,tcp,,8080,,80");
+    assert!(bench.recorder.held().is_empty(), "{:?}", bench.recorder.held());
 }
 
 #[tokio::test]
