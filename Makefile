@@ -32,8 +32,10 @@ build:
 # Everything: style, lints, unit tests, and the tests that boot real guests.
 test: need-test lint
 	tests/cloud/venv >/dev/null
+	@# Status 75: VirtualBox cannot be had any more. It was said, and its tests do nothing.
+	tests/virtualbox/root.sh >/dev/null || [ $$? = 75 ]
+	tests/virtualbox/guest.sh >/dev/null || [ $$? = 75 ]
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
-	  BAKEHOUSE_VIRTUALBOX=$$(tests/virtualbox/root.sh) \
 	  scripts/run-tests
 
 # Without virtual machines: under two minutes once compiled.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod boxes;
+mod cache;
 mod guest;
 mod measure;
 mod qemu;
@@ -35,6 +36,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("uploads", qemu::uploads),
     ("added", qemu::added_time),
     ("boxes", boxes::packing),
+    ("cache", cache::rebuilds),
 ];
 
 fn main() {

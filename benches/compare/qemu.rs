@@ -64,8 +64,11 @@ const FILES: &str = r#"provisioner "file" {
     destination = "/tmp"
   }"#;
 
+/// Without checkpoints, so that every build is a whole one.
+const WHOLE: &[&str] = &["--no-cache"];
+
 /// Keys and payload, once.
-fn prepare(work: &Path) -> Result<(), String> {
+pub fn prepare(work: &Path) -> Result<(), String> {
     let key = work.join("key");
     if key.exists() {
         return Ok(());
@@ -132,7 +135,7 @@ pub fn whole_build(bench: &Bench) -> Result<Vec<Row>, String> {
     let template = template(bench, true, SCRIPT)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..bench.runs {
-        ours.push(build(bench, &bench.ours, None, &template)?);
+        ours.push(build(bench, &bench.ours, Some(WHOLE), &template)?);
         theirs.push(build(bench, &bench.theirs, None, &template)?);
     }
     let peak = ours.iter().map(|it| it.peak_mib).fold(0.0, f64::max);
@@ -165,7 +168,7 @@ pub fn added_time(bench: &Bench) -> Result<Vec<Row>, String> {
     let (mut ours, mut own) = (Vec::new(), Vec::new());
     for _ in 0..bench.runs {
         own.push(guest::own_work(&bench.base, bench.work.path())?);
-        ours.push(build(bench, &bench.ours, None, &template)?);
+        ours.push(build(bench, &bench.ours, Some(WHOLE), &template)?);
     }
     Ok(vec![Row {
         id: "qemu-added-time",
@@ -183,7 +186,7 @@ pub fn uploads(bench: &Bench) -> Result<Vec<Row>, String> {
     let template = template(bench, false, FILES)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..bench.runs {
-        ours.push(our_uploads(&build(bench, &bench.ours, Some(&["--events", "json"]), &template)?)?);
+        ours.push(our_uploads(&build(bench, &bench.ours, Some(&["--events", "json", "--no-cache"]), &template)?)?);
         theirs.push(their_uploads(&build(bench, &bench.theirs, None, &template)?)?);
     }
     Ok(vec![Row {

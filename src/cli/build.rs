@@ -7,6 +7,7 @@ use bakehouse_api::{Diagnostic, Diagnostics, Event, EventKind, Kind, Result, Sec
 use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 
+use super::caching::CacheArgs;
 use super::environment::Environment;
 use super::http::Http;
 use super::runtime::{block_on, on_signals};
@@ -32,6 +33,8 @@ pub struct Args {
     /// What to do when a stage fails.
     #[arg(long, value_enum, default_value = "cleanup", value_name = "WHAT")]
     pub on_error: WhenFailed,
+    #[command(flatten)]
+    pub caching: CacheArgs,
     /// How many builds run at once; 0: all.
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     pub parallel_builds: usize,
@@ -110,13 +113,14 @@ pub fn run(args: Args, machine_readable: bool) -> Result<End> {
         return Ok(End::Failure);
     }
     let run = Run {
-        settings: Arc::new(environment.settings(args.force, args.debug)?),
+        settings: Arc::new(args.caching.settings(&environment, environment.settings(args.force, args.debug)?)?),
         sink: reporter.sink(),
         prompter: reporter.prompter(),
         secrets,
         sources: loaded.sources.clone(),
         undoers: engine::undoers(&kinds),
         on_error: args.on_error.into(),
+        cache: args.caching.policy(&environment)?,
         parallel: args.parallel_builds,
         cancel: CancellationToken::new(),
         stop: CancellationToken::new(),

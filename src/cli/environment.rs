@@ -24,16 +24,33 @@ impl Environment {
         self.home_of("XDG_STATE_HOME", ".local/state")
     }
 
+    fn cache(&self) -> Result<PathBuf> {
+        match self.set("PACKER_CACHE_DIR") {
+            Some(dir) => Ok(self.cwd.join(dir)),
+            None => self.home_of("XDG_CACHE_HOME", ".cache"),
+        }
+    }
+
+    /// Where checkpoints are kept.
+    pub fn checkpoints(&self) -> Result<PathBuf> {
+        Ok(self.cache()?.join("checkpoints"))
+    }
+
+    /// The room that checkpoints may take.
+    pub fn cache_limit(&self) -> Result<u64> {
+        const VARIABLE: &str = "BAKEHOUSE_CACHE_LIMIT";
+        let Some(text) = self.set(VARIABLE) else { return Ok(crate::engine::cache::LIMIT) };
+        size(text).map_err(|error| Error::new(Kind::Config, format!("{VARIABLE} is `{text}`: {error}")))
+    }
+
     pub fn settings(&self, force: bool, debug: bool) -> Result<Settings> {
-        let cache = match self.set("PACKER_CACHE_DIR") {
-            Some(dir) => self.cwd.join(dir),
-            None => self.home_of("XDG_CACHE_HOME", ".cache")?,
-        };
         Ok(Settings {
             force,
             debug,
             run_uuid: uuid::Uuid::new_v4().to_string(),
-            cache,
+            cache: self.cache()?,
+            checkpoints: None,
+            offline: false,
             state: self.state()?,
             cwd: self.cwd.clone(),
             env: self.vars.clone(),
@@ -73,6 +90,21 @@ impl Environment {
     }
 }
 
+/// A number of bytes, or of KiB, MiB, GiB or TiB with the letter behind it.
+pub fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        _ => return Err("write a number of bytes, or one with K, M, G or T behind it".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "it must be a whole number, like 20G".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "it is too large".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +125,18 @@ mod tests {
         assert_eq!(set.state, Path::new("/s/bakehouse"));
         let nowhere = environment(&[]).state().unwrap_err();
         assert_eq!(nowhere.message(), "neither HOME nor XDG_STATE_HOME is set");
+    }
+
+    #[test]
+    fn sizes_are_binary() {
+        assert_eq!(size("20G"), Ok(20 << 30));
+        assert_eq!(size("512MiB"), Ok(512 << 20));
+        assert_eq!(size("0"), Ok(0));
+        for wrong in ["", "G", "-1", "1.5G", "3X", "99999999999T"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        let limit = environment(&[("BAKEHOUSE_CACHE_LIMIT", "much")]).cache_limit().unwrap_err();
+        assert!(limit.to_string().contains("BAKEHOUSE_CACHE_LIMIT"), "{limit}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 mod argv;
 mod boxes;
 mod build;
+mod cache;
+mod caching;
 mod completion;
 mod console;
 mod environment;
@@ -16,6 +18,7 @@ mod hcl2_upgrade;
 mod http;
 mod init;
 mod inspect;
+mod plan;
 mod plugins;
 mod printable;
 mod runtime;
@@ -56,6 +59,10 @@ struct Cli {
 enum Command {
     /// Bake the images that a template describes.
     Build(build::Args),
+    /// Show what a build would do: which stages are cached, which will run, and why. Nothing is started.
+    Plan(plan::Args),
+    /// Look at the checkpoints of builds, and make room.
+    Cache(cache::Args),
     /// Check a template, and find everything that can be known without starting anything.
     Validate(validate::Args),
     /// Show the variables, sources and builds of a template.
@@ -125,6 +132,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
     match cli.command {
         _ if cli.version => version::run(cli.machine_readable),
         Some(Command::Build(args)) => build::run(args, cli.machine_readable),
+        Some(Command::Plan(args)) => plan::run(args),
+        Some(Command::Cache(args)) => cache::run(&args),
         Some(Command::Validate(args)) => validate::run(args),
         Some(Command::Init(args)) => init::run(&args),
         Some(Command::Plugins(command)) => plugins::run(&command),

@@ -1,16 +1,19 @@
 //! One build: its stages in order, what happens when one fails, and the clean-up at the end.
 
+mod resume;
+
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bakehouse_api::event::{Outcome, VERSION};
-use bakehouse_api::{Artifact, Cx, Error, Event, EventKind, Facts, Guest, Kind, Machine, Origin, Result, Undo, UndoId};
+use bakehouse_api::{Artifact, Cx, Error, Event, EventKind, Facts, Guest, Kind, Machine, Result, Undo, UndoId};
 use futures::FutureExt;
 use tokio::time::Instant;
 
 use super::chains::{Chains, Made};
+use super::checkpoints::Checkpoints;
 use super::prepare::Prepared;
 use super::run::Run;
 use super::stage::Stage;
@@ -84,6 +87,25 @@ pub async fn bake(build: &Prepared, run: &Run, index: usize) -> Report {
     baking.close(started).await
 }
 
+/// What a build runs in, and the journal of what it acquires.
+pub fn context(build: &Prepared, run: &Run, index: usize) -> Result<(Cx, Arc<Journal>)> {
+    let settings = &run.settings;
+    let journal = Journal::create(&settings.state, &settings.run_uuid, index, &build.name, run.undoers.clone())?;
+    let journal = Arc::new(journal);
+    let temp = scratch::make(settings, &*journal).inspect_err(|_| journal.close())?;
+    let cx = Cx::new(
+        build.name.as_str(),
+        temp,
+        settings.clone(),
+        run.sink.clone(),
+        journal.clone(),
+        run.prompter.clone(),
+        run.secrets.clone(),
+        run.cancel.clone(),
+    );
+    Ok((cx, journal))
+}
+
 struct Baking<'a> {
     build: &'a Prepared,
     run: &'a Run,
@@ -92,6 +114,9 @@ struct Baking<'a> {
     machine: Option<Box<dyn Machine>>,
     guest: Guest,
     chains: Option<Chains>,
+    checkpoints: Option<Checkpoints>,
+    /// What was acquired from here on belongs to the machine.
+    machine_mark: UndoId,
     times: Vec<StageTime>,
     errors: Vec<Error>,
     interrupted: bool,
@@ -110,25 +135,15 @@ enum Then {
 
 impl<'a> Baking<'a> {
     fn open(build: &'a Prepared, run: &'a Run, index: usize) -> Result<Self> {
-        let settings = &run.settings;
-        let journal = Journal::create(&settings.state, &settings.run_uuid, index, &build.name, run.undoers.clone())?;
-        let journal = Arc::new(journal);
-        let temp = scratch::make(settings, &*journal).inspect_err(|_| journal.close())?;
-        let cx = Cx::new(
-            build.name.as_str(),
-            temp,
-            settings.clone(),
-            run.sink.clone(),
-            journal.clone(),
-            run.prompter.clone(),
-            run.secrets.clone(),
-            run.cancel.clone(),
-        );
+        let (cx, journal) = context(build, run, index)?;
+        let machine_mark = journal.mark();
         Ok(Self {
             build,
             run,
             cx,
             journal,
+            machine_mark,
+            checkpoints: None,
             machine: None,
             guest: Guest::new(None, None, Facts::new()),
             chains: None,
@@ -158,7 +173,10 @@ impl<'a> Baking<'a> {
         loop {
             let mark = self.journal.mark();
             let error = match self.attempt(index, stage).await {
-                Ok(()) => return Then::GoOn,
+                Ok(outcome) => {
+                    self.ended(stage, outcome).await;
+                    return Then::GoOn;
+                }
                 Err(error) => error,
             };
             if error.kind() == Kind::Interrupted || self.run.cancel.is_cancelled() {
@@ -173,6 +191,10 @@ impl<'a> Baking<'a> {
             match then {
                 Then::Retry => {
                     self.drain(mark).await;
+                    if let Err(error) = self.rewind(stage).await {
+                        self.fail(error.context("going back to the checkpoint before the step"));
+                        return Then::End;
+                    }
                 }
                 then => {
                     self.errors.push(error);
@@ -182,8 +204,11 @@ impl<'a> Baking<'a> {
         }
     }
 
-    async fn attempt(&mut self, index: usize, stage: Stage) -> Result<()> {
+    async fn attempt(&mut self, index: usize, stage: Stage) -> Result<Outcome> {
         let name = stage.name(self.build);
+        if stage != Stage::Start && self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.has(stage)) {
+            return Ok(self.pass_over(index, name));
+        }
         if self.cx.settings().debug {
             let question = format!("{}: pausing before the stage `{name}`.", self.build.name);
             self.cx.interruptible(self.cx.prompter().ask(&question, &[('c', "continue")])).await?;
@@ -208,14 +233,41 @@ impl<'a> Baking<'a> {
             self.cx.warn(format!("{error}; going on, as continue_on_error says"));
             done = Ok(outcome);
         }
-        done.map(|_| ())
+        done
+    }
+
+    /// A checkpoint has the stage already.
+    fn pass_over(&mut self, index: usize, stage: String) -> Outcome {
+        let outcome = Outcome::Cached;
+        self.cx.emit(EventKind::StageStarted { index, stage: stage.clone() });
+        self.cx.emit(EventKind::StageFinished { index, stage: stage.clone(), outcome, millis: 0 });
+        self.times.push(StageTime { stage, outcome, took: Duration::ZERO });
+        outcome
+    }
+
+    /// After a stage that ended: keeps the machine as it is now.
+    async fn ended(&mut self, stage: Stage, outcome: Outcome) {
+        let (Some(checkpoints), Some(machine)) = (&mut self.checkpoints, &mut self.machine) else { return };
+        match (stage, outcome) {
+            (Stage::Connect | Stage::Provision(_), Outcome::Done) => {
+                let cx = self.cx.clone();
+                let work = async {
+                    checkpoints.after(&cx, self.build, stage, machine.as_mut()).await;
+                    Ok(())
+                };
+                let _ = cx.interruptible(work).await; // the next stage ends the build
+            }
+            (_, Outcome::Failed) => checkpoints.spoil(),
+            _ => {}
+        }
     }
 
     async fn perform(&mut self, stage: Stage) -> Result<Outcome> {
         match stage {
             Stage::Start => {
-                self.build.builder.resolve(&self.cx).await?;
-                self.machine = Some(self.build.builder.start(&self.cx, Origin::Scratch).await?);
+                let found = self.build.builder.resolve(&self.cx).await?;
+                self.checkpoints = Checkpoints::find(&self.cx, self.build, found, &self.run.cache);
+                return self.start().await;
             }
             Stage::Type => return reach::type_in(&self.cx, running(&mut self.machine)?).await,
             Stage::Connect => {
@@ -238,8 +290,11 @@ impl<'a> Baking<'a> {
             }
             Stage::Capture => {
                 let machine = self.machine.take().ok_or_else(no_machine)?;
-                let made = Made { from: self.build.kind.clone(), artifact: machine.capture(&self.cx).await? };
-                self.chains = Some(Chains::new(made, self.build.post.len(), self.run.undoers.clone()));
+                let artifact = machine.capture(&self.cx).await?;
+                if let Some(checkpoints) = &mut self.checkpoints {
+                    checkpoints.keep(&self.cx, self.build, &artifact, &self.guest.facts).await;
+                }
+                self.begin_chains(artifact);
             }
             Stage::PostProcess { chain, step } => {
                 let chains = self.chains.as_mut().ok_or_else(no_machine)?;
@@ -247,6 +302,11 @@ impl<'a> Baking<'a> {
             }
         }
         Ok(Outcome::Done)
+    }
+
+    fn begin_chains(&mut self, artifact: Artifact) {
+        let made = Made { from: self.build.kind.clone(), artifact };
+        self.chains = Some(Chains::new(made, self.build.post.len(), self.run.undoers.clone()));
     }
 
     /// Adds the place in the template and what there is to look at.
@@ -304,7 +364,9 @@ impl<'a> Baking<'a> {
         let mut choices = vec![('c', "clean up and end"), ('a', "abort and leave everything as it is")];
         // Capturing uses the machine up.
         if stage != Stage::Capture {
-            choices.push(('r', "retry the step"));
+            let kept = self.checkpoints.as_ref().is_some_and(|checkpoints| checkpoints.before(stage).is_some());
+            let back = kept && matches!(stage, Stage::Provision(_));
+            choices.push(('r', if back { "retry the step from the checkpoint before it" } else { "retry the step" }));
         }
         let question = format!("{}: the stage `{}` failed.", self.build.name, stage.name(self.build));
         match self.cx.interruptible(self.cx.prompter().ask(&question, &choices)).await {
@@ -335,6 +397,12 @@ impl<'a> Baking<'a> {
             None => Vec::new(),
         };
         self.machine = None;
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.settle().await;
+            if let Some(reached) = checkpoints.reached().filter(|_| outcome != Outcome::Done && made.is_empty()) {
+                self.cx.message(format!("The next build goes on from the checkpoint after `{reached}`"));
+            }
+        }
         let left = self.clean_up(outcome).await;
         for Made { from, artifact } in &made {
             self.cx.emit(EventKind::Artifact { from: from.clone(), artifact: artifact.clone() });

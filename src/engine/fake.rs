@@ -9,9 +9,9 @@ use bakehouse_api::backend::Shutdown;
 use bakehouse_api::body::Verbatim;
 use bakehouse_api::keyboard::{BootStep, Key, Keyboard};
 use bakehouse_api::{
-    Artifact, Backend, Body, Builder, CommError, Command, Communicator, Connector, Cx, Diagnostic, Diagnostics, Entry,
-    Error, Exit, Facts, Form, Guest, Input, Kind, Machine, Node, Origin, Result, Schema, Span, SpanTree, Typing, Undo,
-    Undoer, Value, async_trait,
+    Artifact, Backend, Body, Builder, Checkpoint, CommError, Command, Communicator, Connector, Cx, Diagnostic,
+    Diagnostics, Entry, Error, Exit, Facts, Form, Guest, Input, Kind, Machine, Node, Origin, Result, Schema, Span,
+    SpanTree, Typing, Undo, Undoer, Value, async_trait,
 };
 
 use super::prepare::{PostStep, Prepared, Step};
@@ -32,6 +32,8 @@ pub struct Fake {
     pub asks_off: bool,
     /// Starts a real process, as a hypervisor would be.
     pub process: bool,
+    /// What its boot reads; none: it keeps no checkpoints.
+    pub reads: Option<&'static str>,
     pub dir: PathBuf,
 }
 
@@ -47,6 +49,7 @@ impl Fake {
             shutdown_exit: None,
             asks_off: true,
             process: false,
+            reads: None,
             dir: dir.to_owned(),
         }
     }
@@ -74,6 +77,8 @@ impl Fake {
             name: name.into(),
             kind: "fake".into(),
             span: Span::default(),
+            root: self.dir.clone(),
+            cache_ttl: None,
             builder: Box::new(self.clone()),
             provisioners: Vec::new(),
             on_error: None,
@@ -102,7 +107,24 @@ impl Undoer for Undoing {
 #[async_trait]
 impl Builder for Fake {
     fn inputs(&self) -> Vec<Input> {
-        Vec::new()
+        self.reads.iter().map(|reads| Input::shown("base", *reads)).collect()
+    }
+
+    fn no_checkpoints(&self) -> Option<String> {
+        self.reads.is_none().then(|| "it keeps none".into())
+    }
+
+    async fn keep(&self, _cx: &Cx, artifact: &Artifact, into: &Path) -> Result<bool> {
+        for file in &artifact.files {
+            std::fs::copy(file, into.join(file.file_name().unwrap())).unwrap();
+        }
+        Ok(true)
+    }
+
+    async fn recall(&self, cx: &Cx, from: &Path) -> Result<Artifact> {
+        self.verb(cx, "recall").await?;
+        std::fs::copy(from.join("disk"), self.dir.join("disk")).unwrap();
+        Ok(Artifact { files: vec![self.dir.join("disk")], id: "disk".into(), ..Artifact::default() })
     }
 
     fn shutdown(&self) -> Option<Shutdown> {
@@ -118,14 +140,20 @@ impl Builder for Fake {
         Ok(Vec::new())
     }
 
-    async fn start(&self, cx: &Cx, _from: Origin) -> Result<Box<dyn Machine>> {
+    async fn start(&self, cx: &Cx, from: Origin) -> Result<Box<dyn Machine>> {
         cx.hold(undo("disk"))?;
         cx.hold(undo("machine"))?;
         if self.process {
             let running = bakehouse_kit::process::Program::new("sleep").arg("600").spawn(cx).await?;
             std::fs::write(self.dir.join("pid"), running.pid.to_string()).unwrap();
         }
-        self.verb(cx, "start").await?;
+        match from {
+            Origin::Scratch => self.verb(cx, "start").await?,
+            Origin::Checkpoint(dir) => {
+                assert!(dir.join("memory").exists());
+                self.verb(cx, "resume").await?;
+            }
+        }
         Ok(Box::new(self.clone()))
     }
 }
@@ -158,6 +186,13 @@ impl Machine for Fake {
             return Error::new(Kind::Guest, "the machine ended");
         }
         std::future::pending().await
+    }
+
+    async fn checkpoint(&mut self, cx: &Cx) -> Result<Option<Checkpoint>> {
+        self.verb(cx, "freeze").await?;
+        let folder = bakehouse_kit::shelf::Folder::create(cx, None)?;
+        std::fs::write(folder.dir.join("memory"), "frozen").unwrap();
+        Ok(Some(folder.freeze().0))
     }
 
     async fn ask_off(&mut self, cx: &Cx) -> Result<bool> {
@@ -305,12 +340,22 @@ struct Does {
     say: String,
     fails: AtomicUsize,
     hang: bool,
+    /// A file that it reads.
+    reads: Option<PathBuf>,
+    /// It fails as long as that file says "wrong", and someone mends the file then.
+    picky: bool,
+    /// It writes that file itself.
+    makes: bool,
 }
 
 #[async_trait]
 impl provision::Provisioner for Does {
     fn inputs(&self) -> Vec<Input> {
-        Vec::new()
+        let file = self.reads.as_ref().map(|path| std::fs::read_to_string(path).unwrap_or_default());
+        [Some(Input::new("words", self.say.clone())), file.map(|text| Input::new("file", text))]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     async fn run(&self, cx: &Cx, _guest: &Guest) -> Result<()> {
@@ -319,7 +364,18 @@ impl provision::Provisioner for Does {
             std::future::pending::<()>().await;
         }
         let fail = self.fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        if fail { Err(Error::new(Kind::Script, format!("{} failed", self.say))) } else { Ok(()) }
+        let wrong = match &self.reads {
+            Some(path) if self.picky => std::fs::read_to_string(path).unwrap() == "wrong",
+            Some(path) if self.makes => {
+                std::fs::write(path, "new").unwrap();
+                false
+            }
+            _ => false,
+        };
+        if let Some(path) = self.reads.as_ref().filter(|_| wrong) {
+            std::fs::write(path, "right").unwrap();
+        }
+        if fail || wrong { Err(Error::new(Kind::Script, format!("{} failed", self.say))) } else { Ok(()) }
     }
 }
 
@@ -328,7 +384,11 @@ fn schema() -> Schema {
 }
 
 fn prepare_does(body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn provision::Provisioner>> {
-    for entry in body.entries.iter().filter(|entry| !["say", "fails", "hang"].contains(&entry.name.as_str())) {
+    for entry in body
+        .entries
+        .iter()
+        .filter(|entry| !["say", "fails", "hang", "reads", "picky", "makes"].contains(&entry.name.as_str()))
+    {
         diagnostics.push(Diagnostic::error(format!("no option `{}`", entry.name)).at(entry.name_span));
     }
     let count = option(body, "fails").and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -336,6 +396,9 @@ fn prepare_does(body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn pr
         say: option(body, "say").unwrap_or("provision").to_owned(),
         fails: AtomicUsize::new(count),
         hang: option(body, "hang").is_some(),
+        reads: option(body, "reads").map(PathBuf::from),
+        picky: option(body, "picky").is_some(),
+        makes: option(body, "makes").is_some(),
     };
     (!diagnostics.has_errors()).then(|| Box::new(does) as Box<dyn provision::Provisioner>)
 }
@@ -392,6 +455,8 @@ pub fn step(options: &[(&'static str, &str)]) -> Step {
         max_retries: 0,
         timeout: None,
         continue_on_error: false,
+        cache: None,
+        cache_ttl: None,
         config: late("does", options),
     };
     Step { plan, row: &PROVISIONERS[0] }

@@ -2,10 +2,13 @@
 //! and cancel. The engine never prints and knows no backend by name.
 
 mod build;
+pub mod cache;
 mod chains;
+mod checkpoints;
 mod evidence;
 pub mod gc;
 mod known;
+pub mod outlook;
 mod power;
 mod prepare;
 mod provisioning;
@@ -17,6 +20,7 @@ mod undo;
 
 pub use build::{OnError, Report, StageTime};
 pub use chains::Made;
+pub use outlook::outlook;
 pub use prepare::{Kinds, PostStep, Prepared, Purpose, Step, prepare};
 pub use run::{Run, Summary, run};
 pub use stage::Stage;

@@ -2,6 +2,8 @@
 //! post-processor it names, offline, and everything wrong is found at once.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use bakehouse_api::diag::nearest_within;
 use bakehouse_api::{Backend, Body, Builder, Diagnostic, Diagnostics, Severity, Span};
@@ -31,6 +33,10 @@ pub struct Prepared {
     pub kind: String,
     /// The header of its source block.
     pub span: Span,
+    /// The folder of its template.
+    pub root: PathBuf,
+    /// How long its provisioners' checkpoints count, where they do not say.
+    pub cache_ttl: Option<Duration>,
     pub builder: Box<dyn Builder>,
     pub provisioners: Vec<Step>,
     pub on_error: Option<Step>,
@@ -94,6 +100,8 @@ impl Preparing<'_> {
             name: build.name,
             kind: build.source.kind,
             span: build.source.span,
+            root: build.source.root,
+            cache_ttl: build.cache_ttl,
             builder,
             provisioners: provisioners.into_iter().collect::<Option<_>>()?,
             on_error: match on_error {
@@ -210,8 +218,6 @@ impl Preparing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bakehouse_api::{Type, Value};
 
     use super::super::fake;
@@ -227,7 +233,14 @@ mod tests {
 
     fn build(kind: &str, options: &[(&str, Value)], provisioners: Vec<plan::Step>) -> plan::Build {
         let source = fake::body(kind, options);
-        plan::Build { name: format!("{kind}.x"), source, provisioners, on_error: None, post: Vec::new() }
+        plan::Build {
+            name: format!("{kind}.x"),
+            source,
+            cache_ttl: None,
+            provisioners,
+            on_error: None,
+            post: Vec::new(),
+        }
     }
 
     fn step(kind: &str, options: &[(&str, Value)]) -> plan::Step {
@@ -240,6 +253,8 @@ mod tests {
             max_retries: 0,
             timeout: None,
             continue_on_error: false,
+            cache: None,
+            cache_ttl: None,
             config: Late::new(move |_| Ok(body.clone())),
         }
     }

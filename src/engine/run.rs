@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::build::{self, OnError, Report};
+use super::cache::Policy;
 use super::prepare::Prepared;
 use super::undo::Undoers;
 
@@ -23,6 +24,7 @@ pub struct Run {
     pub sources: SourceMap,
     pub undoers: Undoers,
     pub on_error: OnError,
+    pub cache: Policy,
     /// How many builds at once; 0: all.
     pub parallel: usize,
     /// Ends every build: the first Ctrl-C or a SIGTERM.

@@ -13,6 +13,7 @@ use super::fake::{self, Fake, post_step, step};
 use super::prepare::Prepared;
 use super::{OnError, Report, Run, Summary, Undoers};
 
+mod checkpoints;
 mod power;
 
 struct Kitchen {
@@ -24,6 +25,8 @@ struct Kitchen {
     on_error: OnError,
     parallel: usize,
     debug: bool,
+    checkpoints: Option<PathBuf>,
+    ttl: Option<Duration>,
 }
 
 impl Kitchen {
@@ -37,6 +40,8 @@ impl Kitchen {
             on_error: OnError::Cleanup,
             parallel: 0,
             debug: false,
+            checkpoints: None,
+            ttl: None,
         }
     }
 
@@ -61,6 +66,7 @@ impl Kitchen {
             cwd: self.path().to_owned(),
             env: [("TMPDIR".to_owned(), self.path().to_string_lossy().into_owned())].into(),
             debug: self.debug,
+            checkpoints: self.checkpoints.clone(),
             ..Settings::default()
         };
         let run = Run {
@@ -71,6 +77,7 @@ impl Kitchen {
             sources: Default::default(),
             undoers: self.undoers(),
             on_error: self.on_error,
+            cache: super::cache::Policy { ttl: self.ttl, ..Default::default() },
             parallel: self.parallel,
             cancel: self.cancel.clone(),
             stop: CancellationToken::new(),

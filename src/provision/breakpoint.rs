@@ -2,7 +2,7 @@
 
 use bakehouse_api::{Body, Cx, Diagnostics, Error, Guest, Input, Options, Result, async_trait, options};
 
-use super::{Provisioner, Row};
+use super::{Caching, Provisioner, Row};
 
 options! {
     /// Pauses the build so that the guest can be looked at.
@@ -28,6 +28,13 @@ impl Provisioner for Breakpoint {
     /// The guest is the same with and without it.
     fn inputs(&self) -> Vec<Input> {
         Vec::new()
+    }
+
+    fn caching(&self) -> Caching {
+        match self.0.disable {
+            true => Caching::ByInputs,
+            false => Caching::Never("a breakpoint: someone may change the guest by hand"),
+        }
     }
 
     fn needs_guest(&self) -> bool {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::reboot;
 use super::tree;
-use super::{Provisioner, Row};
+use super::{Caching, Provisioner, Row};
 use crate::script::{digest, given, known};
 
 /// How long a guest that is found rebooting may take; shell's `start_retry_timeout` has the same default.
@@ -221,6 +221,15 @@ impl Provisioner for File {
             }
         }
         inputs
+    }
+
+    fn caching(&self) -> Caching {
+        match self.0.direction {
+            Direction::Upload => Caching::ByInputs,
+            Direction::Download => {
+                Caching::Outside("it brings files to this machine: it runs each time, unless it has `cache = true`")
+            }
+        }
     }
 
     async fn run(&self, cx: &Cx, guest: &Guest) -> Result<()> {

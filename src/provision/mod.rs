@@ -17,10 +17,24 @@ mod tree;
 
 use bakehouse_api::{Body, Cx, Diagnostics, Guest, Input, Result, Schema, async_trait};
 
+/// May a step be left out because it ran before?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caching {
+    /// Its inputs tell all that it does to the guest.
+    ByInputs,
+    /// It does more than that, for this reason. `cache = true` says that it does not matter.
+    Outside(&'static str),
+    Never(&'static str),
+}
+
 #[async_trait]
 pub trait Provisioner: Send + Sync {
     /// What a checkpoint key hashes: everything it reads.
     fn inputs(&self) -> Vec<Input>;
+
+    fn caching(&self) -> Caching {
+        Caching::ByInputs
+    }
 
     /// Does it need a communicator?
     fn needs_guest(&self) -> bool {

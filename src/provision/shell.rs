@@ -260,6 +260,9 @@ impl Provisioner for Shell {
         inputs.push(Input::new("option expect_disconnect", options.expect_disconnect.to_string()));
         let path = options.remote_path.clone().or_else(|| options.remote_file.clone()).unwrap_or_default();
         inputs.push(Input::new("option remote_path", format!("{} {path}", options.remote_folder)));
+        // Every script finds them among its variables.
+        inputs.push(Input::shown("name of the build", self.build_name.clone()));
+        inputs.push(Input::shown("type of the builder", self.builder_type.clone()));
         inputs
     }
 

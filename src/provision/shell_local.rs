@@ -2,7 +2,7 @@
 
 use bakehouse_api::{Body, Cx, Diagnostics, Guest, Input, Options, Result, async_trait};
 
-use super::{Provisioner, Row};
+use super::{Caching, Provisioner, Row};
 use crate::script::local::{Local, LocalOptions};
 
 pub const ROW: Row = Row { kind: "shell-local", schema: || LocalOptions::schema("shell-local"), prepare };
@@ -15,6 +15,10 @@ fn prepare(body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn Provisi
 impl Provisioner for Local {
     fn inputs(&self) -> Vec<Input> {
         Local::inputs(self)
+    }
+
+    fn caching(&self) -> Caching {
+        Caching::Outside("it acts on this machine: it runs each time, unless it has `cache = true`")
     }
 
     fn needs_guest(&self) -> bool {

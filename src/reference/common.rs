@@ -23,6 +23,12 @@ options! {
         max_retries: u32 = 0,
         /// How long it may take. Unset: for ever.
         timeout: Option<Duration>,
+        /// Whether a checkpoint may stand for it: `false` lets it and what follows run each time. Unset: what only
+        /// changes the guest may be cached; what acts on this machine (`shell-local`, a download) runs each time, and
+        /// `true` says that what it reads tells all that it does.
+        cache: Option<bool>,
+        /// How long its checkpoint counts. Unset: as the `build` block's own `cache_ttl` says, or for 24 hours.
+        cache_ttl: Option<Duration>,
     }
 }
 

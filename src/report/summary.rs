@@ -69,6 +69,7 @@ impl Summary {
             for (stage, took, outcome) in &build.stages {
                 let remark = match outcome {
                     Outcome::Done => "",
+                    Outcome::Cached => "  cached",
                     Outcome::Skipped => "  skipped",
                     Outcome::Failed => "  failed",
                     Outcome::Interrupted => "  interrupted",

@@ -39,7 +39,7 @@ pub fn lines(event: &Event) -> Vec<Line> {
         EventKind::BuildFinished { outcome, millis } => {
             let took = duration(Duration::from_millis(*millis));
             let (level, word) = match outcome {
-                Outcome::Done | Outcome::Skipped => (Level::Say, "finished"),
+                Outcome::Done | Outcome::Cached | Outcome::Skipped => (Level::Say, "finished"),
                 Outcome::Failed => (Level::Error, "errored"),
                 Outcome::Interrupted => (Level::Error, "interrupted"),
             };

@@ -53,6 +53,14 @@ impl Script {
         }
     }
 
+    /// As the reason of a miss names it.
+    fn name(&self) -> String {
+        match self {
+            Script::Inline(_) => "the inline script".into(),
+            Script::File(path) => format!("script {}", path.display()),
+        }
+    }
+
     pub fn read(&self) -> Result<Vec<u8>> {
         match self {
             Script::Inline(text) => Ok(text.clone().into_bytes()),
@@ -124,8 +132,7 @@ impl ScriptOptions {
     /// What a key hashes: contents, variables, exit codes. A script that cannot be read now is
     /// reported when it runs.
     pub fn inputs(&self) -> Vec<Input> {
-        let mut inputs: Vec<Input> =
-            self.list().iter().map(|script| digest(&format!("script {}", script.label()), &script.read())).collect();
+        let mut inputs: Vec<Input> = self.list().iter().map(|script| digest(&script.name(), &script.read())).collect();
         let vars = self.vars(BTreeMap::new());
         inputs.extend(
             vars.iter().map(|(name, value)| digest(&format!("variable {name}"), &Ok(value.clone().into_bytes()))),

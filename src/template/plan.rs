@@ -55,6 +55,8 @@ pub struct Build {
     pub name: String,
     /// The source, fully evaluated; its `kind` is the builder type.
     pub source: Body,
+    /// How long its provisioners' checkpoints count, where they do not say.
+    pub cache_ttl: Option<Duration>,
     /// Those that apply to this build, in order.
     pub provisioners: Vec<Step>,
     /// The error-cleanup-provisioner.
@@ -75,6 +77,10 @@ pub struct Step {
     pub max_retries: u32,
     pub timeout: Option<Duration>,
     pub continue_on_error: bool,
+    /// May it be left out because it ran before? None: as its kind prefers.
+    pub cache: Option<bool>,
+    /// How long its checkpoint counts.
+    pub cache_ttl: Option<Duration>,
     pub config: Late,
 }
 

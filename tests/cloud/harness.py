@@ -66,7 +66,7 @@ class Endpoint:
         """Its exit status, once it has ended because its standard input was closed."""
         with self.process:
             self.process.stdin.close()
-            return self.process.wait(30)
+            return self.process.wait(120)
 
 
 _shared = None
@@ -81,7 +81,7 @@ def shared():
     return _shared
 
 
-def until(what, wanted, seconds=120, step=0.2):
+def until(what, wanted, seconds=300, step=0.2):
     """Asks until the answer is not empty, and gives it back."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

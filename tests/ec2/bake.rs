@@ -97,7 +97,11 @@ fn a_name_that_is_taken_is_found_before_anything_is_made() {
     sandbox.write("t.pkr.hcl", &cloud.template("communicator = \"none\"", ""));
     sandbox.run(&["build", "t.pkr.hcl"]).ok();
     let before = cloud.state();
-    sandbox.run(&["build", "t.pkr.hcl"]).fails_saying(&["the AMI name `web` is used by ami-", "us-east-1", "t.pkr.hcl:"]);
+    sandbox.run(&["build", "t.pkr.hcl"]).fails_saying(&[
+        "the AMI name `web` is used by ami-",
+        "us-east-1",
+        "t.pkr.hcl:",
+    ]);
     assert_eq!(cloud.state(), before);
 
     // In another region only.

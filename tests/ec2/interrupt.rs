@@ -8,27 +8,30 @@ use serde_json::json;
 use crate::cloud::Cloud;
 use crate::support::was_killed;
 
-/// What is said when a step begins: the build is ended right then.
-const STEPS: [&str; 9] = [
-    "Creating temporary security group",
-    "Creating temporary keypair",
-    "Launching a source AWS instance",
-    "Instance ID",
-    "Waiting for the instance to stop",
-    "Creating AMI",
-    "Waiting for AMI to become ready",
-    "Copying AMI",
-    "Terminating the source AWS instance",
+const NONE: &str = "communicator = \"none\"";
+const SSH: &str = "";
+
+/// What is said when a step begins, and the communicator: the build is ended right then.
+const STEPS: [(&str, &str); 9] = [
+    ("Creating temporary security group", NONE),
+    ("Creating temporary keypair", SSH),
+    ("Launching a source AWS instance", NONE),
+    ("Instance ID", NONE),
+    ("Waiting for the guest to answer", SSH),
+    ("Waiting for the instance to stop", NONE),
+    ("Waiting for AMI to become ready", NONE),
+    ("Copying AMI", NONE),
+    ("Terminating the source AWS instance", NONE),
 ];
 
 fn ended_at_each_step(signal: Signal) {
     let cloud = Cloud::start();
-    for step in STEPS {
+    for (step, communicator) in STEPS {
         cloud.reset();
-        cloud.settings(json!({ "guest_hangs": true, "stop_deadline": 1, "image": 3, "snapshot": 1, "launch": 1 }));
+        cloud.settings(json!({ "guest_hangs": true, "stop_deadline": 1, "image": 2, "launch": 1 }));
         let sandbox = cloud.sandbox();
-        let source = "communicator = \"none\"\n  ami_regions = [\"us-west-2\"]";
-        sandbox.write("t.pkr.hcl", &cloud.template(source, ""));
+        let source = format!("{communicator}\n  ami_regions = [\"us-west-2\"]");
+        sandbox.write("t.pkr.hcl", &cloud.template(&source, ""));
         let mut build = sandbox.start(&["t.pkr.hcl"]);
         build.until(step, |event| event["text"].as_str().is_some_and(|text| text.starts_with(step)));
         build.signal(signal);

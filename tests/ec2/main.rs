@@ -7,3 +7,4 @@ mod faults;
 mod interrupt;
 #[path = "../support/mod.rs"]
 mod support;
+mod values;

@@ -18,7 +18,7 @@ pub struct Home {
 impl Home {
     /// None, and one line about it, where VirtualBox cannot be had.
     pub fn new() -> Option<Self> {
-        let real = vboxmanage()?;
+        let real = made("BAKEHOUSE_VIRTUALBOX", "tests/virtualbox/root.sh")?;
         let sandbox = Sandbox::new();
         let folder = sandbox.path("vbox");
         std::fs::create_dir(&folder).unwrap();
@@ -77,11 +77,12 @@ impl Drop for Home {
     }
 }
 
-fn vboxmanage() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("BAKEHOUSE_VIRTUALBOX") {
+/// What a recipe prints the path of; none where its packages cannot be had.
+pub fn made(variable: &str, recipe: &str) -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
         return (!path.is_empty()).then(|| path.into());
     }
-    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/virtualbox/root.sh");
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join(recipe);
     let made = Command::new(&recipe).output().unwrap();
     let said = String::from_utf8_lossy(&made.stderr);
     if made.status.code() == Some(UNAVAILABLE) {

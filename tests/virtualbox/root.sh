@@ -8,40 +8,17 @@
 # /tmp, /root and /home are this machine's. No kernel module: VBoxHeadless is told to do without one, and a
 # machine runs on VirtualBox's interpreter where its configuration allows it (VBoxInternal/HM/FallbackToIEM).
 #
-# Made once: <key> hashes this file. Needs root. Status 75: the packages cannot be had.
+# Made once: <key> hashes these files. Needs root. Status 75: the packages cannot be had.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../../scripts/disk.sh"
-UNAVAILABLE=75
+. "$here/sid.sh"
 
-key=$(content_key "${BASH_SOURCE[0]}" </dev/null)
+key=$(content_key "${BASH_SOURCE[0]}" "$here/sid.sh" </dev/null)
 target=$(cache_dir)/virtualbox-$key/bin/VBoxManage
 make_once "$target" # prints the path and exits when it is there already
 final=$(cache_dir)/virtualbox-$key root=$work/root apt=$work/apt
 trap 'rm -rf "$work" "$target.lock"' EXIT
-
-unavailable() {
-  say "VirtualBox's packages cannot be had: the tests with a real VBoxManage are LEFT OUT"
-  exit $UNAVAILABLE
-}
-
-# An apt of its own: nothing of this machine's package database is touched.
-set_up_apt() {
-  local mirror
-  mirror=$(mirror_sources bookworm | awk '{ print $3; exit }')
-  mkdir -p "$apt"/{etc/apt.conf.d,etc/preferences.d,etc/trusted.gpg.d,lists/partial,archives/partial}
-  : >"$apt/status"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main contrib" >"$apt/etc/sources.list"
-  cat >"$apt/apt.conf" <<END
-Dir::Etc "$apt/etc"; Dir::State "$apt"; Dir::State::Lists "$apt/lists"; Dir::State::status "$apt/status";
-Dir::Cache "$apt"; Dir::Cache::archives "$apt/archives";
-APT::Architecture "amd64"; APT::Architectures { "amd64"; }; APT::Install-Recommends "false";
-Acquire::Check-Valid-Until "false"; // sid of a frozen mirror is as good
-APT::Sandbox::User "root"; Acquire::Languages "none"; Acquire::Retries "3"; Debug::NoLocking "true";
-#clear DPkg::Post-Invoke;
-END
-  export APT_CONFIG=$apt/apt.conf LC_ALL=C.UTF-8
-}
 
 # The libraries that the three programs load; not those of the window, of Python, of systemd.
 libraries() {
@@ -94,8 +71,7 @@ END
 }
 
 say "fetching VirtualBox from Debian sid"
-set_up_apt
-apt-get -qq update || unavailable
+set_up_apt "$apt"
 apt-get -qq -y --download-only install $(libraries) libc-bin >/dev/null || unavailable
 (cd "$apt/archives" && apt-get -qq download virtualbox) || unavailable
 unpack

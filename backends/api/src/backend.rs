@@ -6,42 +6,49 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::guest::Wrap;
 use crate::keyboard::{BootStep, Keyboard};
-use crate::{Artifact, Body, Connector, Cx, Diagnostics, Guest, Result, Schema, Undoer, Value, async_trait};
+use crate::{Artifact, Body, Connector, Cx, Diagnostics, Guest, Result, Schema, UndoId, Undoer, Value, async_trait};
 
 /// What `build.*` can say, by Packer's names: `Host`, `Port`, `PackerHTTPAddr`, `SourceAMI`, ...
 pub type Facts = BTreeMap<String, Value>;
 
 /// Something a stage reads, for its key and for saying why a key missed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// "option memory", "script setup.sh", "base image".
+    /// "memory", "script setup.sh", "base image".
     pub name: String,
-    /// The value itself when short and not secret, else a digest.
+    /// The value or a digest of it. May be a secret: it is kept as a keyed digest only.
     pub value: String,
+    /// People may read the value.
+    pub shown: bool,
 }
 
 impl Input {
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), value: value.into() }
+        Self { name: name.into(), value: value.into(), shown: false }
+    }
+
+    /// A short value that is no secret: a miss tells the old one and the new one.
+    pub fn shown(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { shown: true, ..Self::new(name, value) }
     }
 }
 
-/// A machine frozen after a stage.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A machine frozen after a stage: a folder below [`crate::Settings::checkpoints`] that whoever made it writes no
+/// more. It counts once the engine has put its note into it; until then `undo` removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    pub key: String,
     pub dir: PathBuf,
+    pub undo: UndoId,
 }
 
 /// Where a machine starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     Scratch,
-    Checkpoint(Checkpoint),
+    /// The folder of a checkpoint.
+    Checkpoint(PathBuf),
 }
 
 /// A platform: what can be configured. One value per builder type, listed in `src/registry.rs`.
@@ -76,6 +83,26 @@ pub trait Builder: Send + Sync {
     /// directory without `-force`, a missing program, a wrong checksum.
     async fn resolve(&self, cx: &Cx) -> Result<Vec<Input>>;
     async fn start(&self, cx: &Cx, from: Origin) -> Result<Box<dyn Machine>>;
+    /// Why machines of this source can have no checkpoints; none: they can.
+    fn no_checkpoints(&self) -> Option<String> {
+        Some("this builder keeps no checkpoints".into())
+    }
+    /// What `build.*` says alike in every run: the keys of the stages may hash it.
+    fn lasting_facts(&self) -> Facts {
+        Facts::new()
+    }
+    /// What switching the machine off and capturing it read beyond what the stages before them did.
+    fn capture_inputs(&self) -> Vec<Input> {
+        Vec::new()
+    }
+    /// Keeps the files of the artifact below `into`, for [`Self::recall`]. False: they cannot be kept there.
+    async fn keep(&self, _cx: &Cx, _artifact: &Artifact, _into: &std::path::Path) -> Result<bool> {
+        Ok(false)
+    }
+    /// Puts the artifact that was kept below `from` where a capture would put it.
+    async fn recall(&self, _cx: &Cx, _from: &std::path::Path) -> Result<Artifact> {
+        Err(crate::Error::new(crate::Kind::Internal, "this builder keeps no artifacts"))
+    }
 }
 
 /// `command` empty: the machine is asked by the agent or ACPI and forced off at the deadline.
@@ -123,8 +150,8 @@ pub trait Machine: Send {
     async fn gone(&mut self, _cx: &Cx) -> crate::Error {
         std::future::pending().await
     }
-    /// Freezes the machine; `None` where the platform or this configuration cannot.
-    async fn checkpoint(&mut self, _cx: &Cx, _key: &str) -> Result<Option<Checkpoint>> {
+    /// Freezes the machine, and lets it go on. An error says why there is none; the machine runs all the same.
+    async fn checkpoint(&mut self, _cx: &Cx) -> Result<Option<Checkpoint>> {
         Ok(None)
     }
     /// Asks the guest to switch itself off (agent, ACPI). False: there is no way to ask.

@@ -94,6 +94,10 @@ pub trait Connector: Send + Sync {
     fn kind(&self) -> &'static str;
     /// `Host`, `Port`, `User`, `Password`, `SSHPublicKey`, `SSHPrivateKey`, ... for `build.*`.
     fn facts(&self) -> Facts;
+    /// The host keys that the machine may show, as far as they are known by now, in OpenSSH's form.
+    fn host_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Waits until the machine answers and the login worked, up to the communicator's own deadline.
     async fn connect(&self, cx: &Cx) -> Result<Arc<dyn Communicator>>;
     /// Called once after the last provisioner: takes away what only the build needed.

@@ -27,6 +27,10 @@ pub struct Settings {
     pub run_uuid: String,
     /// Downloads and derived images that outlive the run.
     pub cache: PathBuf,
+    /// Where machines may keep checkpoints; none: nowhere.
+    pub checkpoints: Option<PathBuf>,
+    /// Nothing is fetched: only what is here already counts.
+    pub offline: bool,
     /// The journal of undos.
     pub state: PathBuf,
     pub cwd: PathBuf,
@@ -63,6 +67,21 @@ impl Cx {
         cancel: CancellationToken,
     ) -> Self {
         Self(Arc::new(Inner { build: build.into(), temp, settings, sink, undo, prompter, secrets, cancel }))
+    }
+
+    /// The same context under other settings.
+    pub fn with_settings(&self, settings: Arc<Settings>) -> Self {
+        let Inner { build, temp, sink, undo, prompter, secrets, cancel, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            build: build.clone(),
+            temp: temp.clone(),
+            settings,
+            sink: sink.clone(),
+            undo: undo.clone(),
+            prompter: prompter.clone(),
+            secrets: secrets.clone(),
+            cancel: cancel.clone(),
+        }))
     }
 
     pub fn build(&self) -> &str {

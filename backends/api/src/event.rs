@@ -100,6 +100,8 @@ pub enum OutputStream {
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Done,
+    /// A checkpoint had it already.
+    Cached,
     Skipped,
     Failed,
     Interrupted,

@@ -26,7 +26,7 @@ pub enum Matter {
     /// All volumes of the instance, and these devices.
     Instance(Vec<BlockDevice>),
     /// Snapshots of some of its volumes.
-    Snapshots(Surrogate),
+    Snapshots(Box<Surrogate>),
 }
 
 pub struct Bake {

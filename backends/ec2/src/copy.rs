@@ -2,7 +2,7 @@
 
 use bakehouse_api::{Cx, Error, Kind, Result};
 
-use crate::client::{ApiError, Ec2, Pace, token};
+use crate::client::{ApiError, Ec2, Pace, settled, token};
 use crate::held::{Thing, acquire};
 use crate::image::{self, Label, Made};
 
@@ -38,7 +38,12 @@ pub async fn copy(
     let thing = |made| Thing::Image { name: label.name.clone(), of: id.to_owned(), id: made };
     let doing = format!("copying {id} to {}", ec2.region);
     let (made, undo) = acquire(cx, ec2, &doing, thing(None), async {
-        let made = request.send().await.map_err(ApiError::from)?.image_id;
+        // The other region learns of the image a little later.
+        let send = || {
+            let request = request.clone();
+            async move { request.send().await.map_err(ApiError::from) }
+        };
+        let made = settled(send).await?.image_id;
         Ok((made.clone(), thing(made)))
     })
     .await?;

@@ -3,11 +3,12 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_ec2::types::{Filter, InstanceStateName};
 use bakehouse_api::{Cx, Error, Kind, Result, Undo, UndoId, Undoer, async_trait};
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use crate::client::{ApiError, Ec2, Ended, Look, Pace, Place, Reason, Sessions, Stop, look_until, poll};
 use crate::{image, profile};
@@ -18,6 +19,8 @@ const APPEARS: Pace = Pace { deadline: Duration::from_secs(12), longest: Duratio
 const ENDS: Pace = Pace { deadline: Duration::from_secs(240), longest: Duration::from_secs(5) };
 /// A snapshot or a group may be in use for a while after its user went.
 const FREED: Pace = Pace { deadline: Duration::from_secs(120), longest: Duration::from_secs(5) };
+/// How long a new thing may be unknown here and there.
+const YOUTH: Duration = Duration::from_secs(10);
 /// How the things of a run are marked.
 pub const RUN_TAG: &str = "bakehouse-run";
 
@@ -78,10 +81,46 @@ struct Data {
     thing: Thing,
     /// The call that makes it is known to have ended well.
     made: bool,
+    /// Seconds since 1970, when it was acquired.
+    #[serde(default)]
+    since: u64,
+}
+
+/// EC2 may answer that it does not know what was made a moment ago. Until then that does not mean that it is gone.
+#[derive(Clone, Copy)]
+pub struct Young(Option<Instant>);
+
+impl Young {
+    pub const NOT: Self = Self(None);
+
+    fn since(since: u64) -> Self {
+        let age = now().saturating_sub(since);
+        Self(YOUTH.checked_sub(Duration::from_secs(age)).map(|rest| Instant::now() + rest))
+    }
+
+    /// Deletes; what is gone already is as it should be.
+    pub async fn gone<T, F, Fut>(self, delete: F) -> Result<(), ApiError>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, ApiError>>,
+    {
+        loop {
+            match delete().await {
+                Err(error) if !error.is(Reason::NotFound) => return Err(error),
+                Err(_) if self.0.is_some_and(|end| Instant::now() < end) => sleep(Duration::from_secs(1)).await,
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 pub fn undo(ec2: &Ec2, thing: &Thing, made: bool) -> Undo {
-    let data = Data { place: ec2.session.place.clone(), region: ec2.region.clone(), thing: thing.clone(), made };
+    let data =
+        Data { place: ec2.session.place.clone(), region: ec2.region.clone(), thing: thing.clone(), made, since: now() };
     Undo { kind: "aws".into(), what: thing.what(&ec2.region), data: serde_json::json!(data) }
 }
 
@@ -129,43 +168,40 @@ impl Undoer for Release {
         let data: Data = serde_json::from_value(undo.data.clone())
             .map_err(|error| Error::new(Kind::Internal, error).context(format!("reading the undo of {}", undo.what)))?;
         let ec2 = self.sessions.again(&data.place).await?.ec2(&data.region);
-        release(&ec2, data.thing, data.made).await
+        release(&ec2, data.thing, data.made, Young::since(data.since)).await
     }
 }
 
-async fn release(ec2: &Ec2, thing: Thing, made: bool) -> Result<()> {
+async fn release(ec2: &Ec2, thing: Thing, made: bool, young: Young) -> Result<()> {
     match thing {
         Thing::KeyPair { name } => {
             if made || appears(|| key_pair(ec2, &name)).await?.is_some() {
-                gone(ec2.api.delete_key_pair().key_name(name).send().await)?;
+                // To delete a key pair that is not there is no error at all.
+                ec2.api.delete_key_pair().key_name(name).send().await.map_err(ApiError::from)?;
             }
             Ok(())
         }
         Thing::SecurityGroup { name, id } => match found(id, || security_group(ec2, &name)).await? {
-            Some(id) => freed(&format!("the security group {id}"), || {
-                let call = ec2.api.delete_security_group().group_id(&id).send();
-                async move { gone(call.await) }
-            })
-            .await,
+            Some(id) => delete_security_group(ec2, &id, young).await,
             None => Ok(()),
         },
         Thing::Instance { token, id } => match found(id, || instance(ec2, &token)).await? {
             Some(id) => {
-                terminate(ec2, &id).await?;
+                terminate(ec2, &id, young).await?;
                 leftovers(ec2, &token).await
             }
             None => Ok(()),
         },
         Thing::Image { name, of, id } => match found(id, || image::named(ec2, &name, &of)).await? {
-            Some(id) => image::remove(ec2, &id, true).await,
+            Some(id) => image::remove(ec2, &id, true, young).await,
             None => Ok(()),
         },
         Thing::Snapshot { token, id } => match found(id, || snapshot(ec2, &token)).await? {
-            Some(id) => delete_snapshot(ec2, &id).await,
+            Some(id) => delete_snapshot(ec2, &id, young).await,
             None => Ok(()),
         },
         Thing::Volume { token, id } => match found(id, || volume(ec2, &token)).await? {
-            Some(id) => delete_volume(ec2, &id).await,
+            Some(id) => delete_volume(ec2, &id, young).await,
             None => Ok(()),
         },
         Thing::Profile { name } => profile::remove(ec2, &name).await,
@@ -233,20 +269,19 @@ where
     .await
 }
 
-pub async fn delete_snapshot(ec2: &Ec2, id: &str) -> Result<()> {
-    freed(&format!("the snapshot {id}"), || {
-        let call = ec2.api.delete_snapshot().snapshot_id(id).send();
-        async move { gone(call.await) }
-    })
-    .await
+pub async fn delete_snapshot(ec2: &Ec2, id: &str, young: Young) -> Result<()> {
+    let delete = || async move { ec2.api.delete_snapshot().snapshot_id(id).send().await.map_err(ApiError::from) };
+    freed(&format!("the snapshot {id}"), || young.gone(delete)).await
 }
 
-async fn delete_volume(ec2: &Ec2, id: &str) -> Result<()> {
-    freed(&format!("the volume {id}"), || {
-        let call = ec2.api.delete_volume().volume_id(id).send();
-        async move { gone(call.await) }
-    })
-    .await
+async fn delete_volume(ec2: &Ec2, id: &str, young: Young) -> Result<()> {
+    let delete = || async move { ec2.api.delete_volume().volume_id(id).send().await.map_err(ApiError::from) };
+    freed(&format!("the volume {id}"), || young.gone(delete)).await
+}
+
+async fn delete_security_group(ec2: &Ec2, id: &str, young: Young) -> Result<()> {
+    let delete = || async move { ec2.api.delete_security_group().group_id(id).send().await.map_err(ApiError::from) };
+    freed(&format!("the security group {id}"), || young.gone(delete)).await
 }
 
 /// Volumes that do not go with their instance, unless they lost our mark: those are the user's.
@@ -254,15 +289,15 @@ async fn leftovers(ec2: &Ec2, token: &str) -> Result<()> {
     let answer = ec2.api.describe_volumes().filters(by_run(token)).send().await.map_err(ApiError::from);
     let answer = answer.map_err(|error| Error::from(error).context("looking for the volumes of the instance"))?;
     for id in answer.volumes().iter().filter_map(|volume| volume.volume_id()) {
-        delete_volume(ec2, id).await?;
+        delete_volume(ec2, id, Young::NOT).await?;
     }
     Ok(())
 }
 
 /// Ends an instance and waits until it is gone: its network card holds its security group.
-pub async fn terminate(ec2: &Ec2, id: &str) -> Result<()> {
-    gone(ec2.api.terminate_instances().instance_ids(id).send().await)
-        .map_err(|error| Error::from(error).context(format!("terminating {id}")))?;
+async fn terminate(ec2: &Ec2, id: &str, young: Young) -> Result<()> {
+    let end = || async move { ec2.api.terminate_instances().instance_ids(id).send().await.map_err(ApiError::from) };
+    young.gone(end).await.map_err(|error| Error::from(error).context(format!("terminating {id}")))?;
     poll(&format!("the instance {id} to end"), ENDS, || async move {
         let answer = ec2.api.describe_instances().instance_ids(id).send().await.map_err(ApiError::from);
         let answer = match answer {

@@ -4,7 +4,7 @@ use aws_sdk_ec2::types::{BlockDeviceMapping, Image, ImageState, ResourceType};
 use bakehouse_api::{Cx, Error, Kind, Result, UndoId};
 
 use crate::client::{ApiError, Ec2, Look, Pace, Reason, Stop, tagged, wait};
-use crate::held::{Thing, acquire, delete_snapshot, filter, gone};
+use crate::held::{Thing, Young, acquire, delete_snapshot, filter};
 use crate::source_ami;
 
 /// An image that is not the user's yet.
@@ -54,7 +54,9 @@ pub async fn create(
     let thing = |id| Thing::Image { name: label.name.clone(), of: instance.to_owned(), id };
     let (id, undo) = acquire(cx, ec2, &doing, thing(None), async {
         let id = match request.send().await.map_err(ApiError::from) {
-            Err(error) if error.is(Reason::Duplicate) => named(ec2, &label.name, instance).await?.ok_or(error).map(Some)?,
+            Err(error) if error.is(Reason::Duplicate) => {
+                named(ec2, &label.name, instance).await?.ok_or(error).map(Some)?
+            }
             answer => answer?.image_id,
         };
         Ok((id.clone(), thing(id)))
@@ -91,26 +93,26 @@ pub async fn named(ec2: &Ec2, name: &str, of: &str) -> Result<Option<String>, Ap
 }
 
 /// Deregisters an image, and deletes its snapshots where asked. What is gone already is fine.
-pub async fn remove(ec2: &Ec2, id: &str, with_snapshots: bool) -> Result<()> {
+pub async fn remove(ec2: &Ec2, id: &str, with_snapshots: bool, young: Young) -> Result<()> {
     let doing = |error: ApiError| Error::from(error).context(format!("removing the image {id} in {}", ec2.region));
     let snapshots = if with_snapshots { snapshots(ec2, id).await.map_err(doing)? } else { Vec::new() };
-    let deregistered = gone(ec2.api.deregister_image().image_id(id).send().await);
-    if let Err(error) = deregistered {
-        unprotect(ec2, id, error).await.map_err(doing)?;
-    }
+    deregister(ec2, id, young).await.map_err(doing)?;
     for snapshot in snapshots {
-        delete_snapshot(ec2, &snapshot).await?;
+        delete_snapshot(ec2, &snapshot, Young::NOT).await?;
     }
     Ok(())
 }
 
 /// An image that is protected from being deregistered refuses once; the protection is ours to take off.
-async fn unprotect(ec2: &Ec2, id: &str, refusal: ApiError) -> Result<(), ApiError> {
-    if !refusal.message.to_lowercase().contains("protect") {
-        return Err(refusal);
+async fn deregister(ec2: &Ec2, id: &str, young: Young) -> Result<(), ApiError> {
+    let deregister = || async move { ec2.api.deregister_image().image_id(id).send().await.map_err(ApiError::from) };
+    match young.gone(deregister).await {
+        Err(refusal) if refusal.message.to_lowercase().contains("protect") => {
+            ec2.api.disable_image_deregistration_protection().image_id(id).send().await?;
+            young.gone(deregister).await
+        }
+        answer => answer,
     }
-    ec2.api.disable_image_deregistration_protection().image_id(id).send().await?;
-    gone(ec2.api.deregister_image().image_id(id).send().await)
 }
 
 /// Those of its devices, and those that are still being made for it.

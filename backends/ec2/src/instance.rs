@@ -5,14 +5,13 @@ use bakehouse_api::{Cx, Error, Kind, Result, UndoId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::client::{ApiError, Ec2, Launching, Look, Pace, Reason, Stop, wait};
+use crate::client::{ApiError, Ec2, Launching, Look, Pace, Reason, Stop, settled, wait};
 use crate::held::{Thing, acquire};
 use crate::launch::Launch;
 use crate::options::run::SshInterface;
 
 /// For an address that EC2 assigns after the start.
-const ADDRESS: Pace =
-    Pace { deadline: std::time::Duration::from_secs(60), longest: std::time::Duration::from_secs(3) };
+const ADDRESS: Pace = Pace { deadline: std::time::Duration::from_secs(60), longest: std::time::Duration::from_secs(3) };
 
 /// Starts an instance of the first type that there is room for.
 pub async fn launch(cx: &Cx, ec2: &Ec2, launch: &Launch<'_>) -> Result<(String, UndoId)> {
@@ -38,12 +37,16 @@ async fn launch_one(
     instance_type: &str,
 ) -> Result<Result<(String, UndoId), ApiError>> {
     let fresh_profile = launch.run.temporary_iam_instance_profile_policy_document.is_some();
-    let retries = aws_sdk_ec2::config::Builder::new().retry_classifier(Launching { fresh_profile });
-    let request = launch.request(ec2, instance_type).customize().config_override(retries);
+    let send = || {
+        let retries = aws_sdk_ec2::config::Builder::new().retry_classifier(Launching { fresh_profile });
+        let request = launch.request(ec2, instance_type).customize().config_override(retries);
+        async move { request.send().await.map_err(ApiError::from) }
+    };
     let thing = |id| Thing::Instance { token: launch.token.clone(), id };
     let mut full = None;
     let made = acquire(cx, ec2, &format!("launching an instance of {instance_type}"), thing(None), async {
-        match request.send().await.map_err(ApiError::from) {
+        // The group and the key pair are new.
+        match settled(send).await {
             Err(error) => {
                 full = Some(error.clone()).filter(|error| error.is(Reason::Capacity));
                 Err(error)
@@ -84,9 +87,10 @@ async fn cheapest_first(cx: &Cx, ec2: &Ec2, launch: &Launch<'_>) -> Result<Vec<S
         }
     };
     let price = |name: &String| {
-        let of_it = answer.spot_price_history().iter().filter(|entry| {
-            entry.instance_type().is_some_and(|kind| kind.as_str() == name)
-        });
+        let of_it = answer
+            .spot_price_history()
+            .iter()
+            .filter(|entry| entry.instance_type().is_some_and(|kind| kind.as_str() == name));
         of_it.filter_map(|entry| entry.spot_price()?.parse::<f64>().ok()).fold(f64::INFINITY, f64::min)
     };
     types.sort_by(|one, other| price(one).total_cmp(&price(other)));

@@ -43,8 +43,7 @@ pub struct Launch<'a> {
 
 impl RunOptions {
     pub fn is_spot(&self) -> bool {
-        !self.spot_instance_types.is_empty()
-            || given(&self.spot_price).is_some_and(|price| price != "0")
+        !self.spot_instance_types.is_empty() || given(&self.spot_price).is_some_and(|price| price != "0")
     }
 
     /// None: EC2's regular price is the limit.
@@ -65,8 +64,7 @@ impl Launch<'_> {
     pub fn request(&self, ec2: &Ec2, instance_type: &str) -> RunInstancesFluentBuilder {
         let run = self.run;
         let user_data = self.user_data.as_ref().map(|data| STANDARD.encode(data));
-        let profile =
-            self.profile.as_ref().map(|name| IamInstanceProfileSpecification::builder().name(name).build());
+        let profile = self.profile.as_ref().map(|name| IamInstanceProfileSpecification::builder().name(name).build());
         let mut request = ec2
             .api
             .run_instances()
@@ -181,9 +179,7 @@ fn reservation(run: &RunOptions) -> Option<CapacityReservationSpecification> {
         let target = CapacityReservationTarget::builder()
             .set_capacity_reservation_id(id)
             .set_capacity_reservation_resource_group_arn(group);
-        return Some(
-            CapacityReservationSpecification::builder().capacity_reservation_target(target.build()).build(),
-        );
+        return Some(CapacityReservationSpecification::builder().capacity_reservation_target(target.build()).build());
     }
     let preference = match run.capacity_reservation_preference {
         Preference::Unset => return None,
@@ -195,9 +191,7 @@ fn reservation(run: &RunOptions) -> Option<CapacityReservationSpecification> {
 
 fn licenses(run: &RunOptions) -> Option<Vec<LicenseConfigurationRequest>> {
     let licenses = run.license_specifications.iter().map(|license| {
-        LicenseConfigurationRequest::builder()
-            .license_configuration_arn(&license.license_configuration_request)
-            .build()
+        LicenseConfigurationRequest::builder().license_configuration_arn(&license.license_configuration_request).build()
     });
     Some(licenses.collect()).filter(|licenses: &Vec<_>| !licenses.is_empty())
 }
@@ -237,9 +231,10 @@ pub fn mappings(
             encrypt(ebs, key);
         }
     }
-    let inherited = source.devices.iter().filter(|theirs| {
-        !devices.iter().any(|ours| Some(ours.device_name.as_str()) == theirs.device_name())
-    });
+    let inherited = source
+        .devices
+        .iter()
+        .filter(|theirs| !devices.iter().any(|ours| Some(ours.device_name.as_str()) == theirs.device_name()));
     for theirs in inherited {
         let (Some(name), Some(ebs)) = (theirs.device_name(), theirs.ebs()) else { continue };
         let mut ebs = ebs.clone();

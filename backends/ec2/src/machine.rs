@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_ec2::types::InstanceStateName;
 use bakehouse_api::event::OutputStream;
-use bakehouse_api::{
-    Artifact, Connector, Cx, Error, Facts, Guest, Kind, Machine, Result, UndoId, Value, async_trait,
-};
+use bakehouse_api::{Artifact, Connector, Cx, Error, Facts, Guest, Kind, Machine, Result, UndoId, Value, async_trait};
 use bakehouse_kit::process::Running;
 use bakehouse_kit::ssh::{GeneratedKey, SshConnector, Target};
 use tokio::time::sleep;
@@ -128,7 +126,17 @@ pub async fn start(
     };
     let mut facts = survey.source.facts(&ec2.region);
     facts.insert("ID".into(), Value::from(id.as_str()));
-    Ok(Ec2Machine { ec2: ec2.clone(), instance: id, undo, pace, facts, connector, _tunnel: tunnel, reached: false, harvest })
+    Ok(Ec2Machine {
+        ec2: ec2.clone(),
+        instance: id,
+        undo,
+        pace,
+        facts,
+        connector,
+        _tunnel: tunnel,
+        reached: false,
+        harvest,
+    })
 }
 
 async fn groups(

@@ -49,7 +49,8 @@ fn again<T, E: Into<ApiError>>(answer: Result<T, E>) -> Result<(), ApiError> {
 
 fn iam_tags(tags: &[(String, String)]) -> Option<Vec<Tag>> {
     // The builder fails only without a key or a value.
-    let made: Vec<Tag> = tags.iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok()).collect();
+    let made: Vec<Tag> =
+        tags.iter().filter_map(|(key, value)| Tag::builder().key(key).value(value).build().ok()).collect();
     Some(made).filter(|made| !made.is_empty())
 }
 

@@ -7,7 +7,7 @@ use bakehouse_api::{Cx, Error, Kind, Result};
 
 use crate::client::{ApiError, Ec2, Pace};
 use crate::copy::{Encryption, copy};
-use crate::held::delete_snapshot;
+use crate::held::{Young, delete_snapshot};
 use crate::image::{self, Label, Made, snapshots_of};
 
 /// How many characters a name may have.
@@ -41,7 +41,7 @@ pub async fn replace(
             staged.name().unwrap_or_default()
         ))
     };
-    image::remove(ec2, old_id, with_snapshots).await.map_err(kept)?;
+    image::remove(ec2, old_id, with_snapshots, Young::NOT).await.map_err(kept)?;
     let renamed = if is_plain(&staged) {
         register(ec2, &staged, label).await
     } else {
@@ -83,7 +83,7 @@ async fn register(ec2: &Ec2, staged: &Image, label: &Label) -> Result<String> {
         Err(error) => return Err(ec2.explain(format!("registering {}", label.name), error).await),
     };
     let made = made.ok_or_else(|| Error::new(Kind::Host, "AWS registered an image and did not say which"))?;
-    image::remove(ec2, staged.image_id().unwrap_or_default(), false).await?;
+    image::remove(ec2, staged.image_id().unwrap_or_default(), false, Young::NOT).await?;
     Ok(made)
 }
 
@@ -107,9 +107,9 @@ async fn by_copy(cx: &Cx, ec2: &Ec2, staged: &Image, label: &Label, pace: Pace) 
     let id = staged.image_id().unwrap_or_default();
     let made = copy(cx, ec2, (&ec2.region, id), label, &Encryption::AsItIs, pace).await?;
     cx.forget(made.undo);
-    image::remove(ec2, id, false).await?;
+    image::remove(ec2, id, false, Young::NOT).await?;
     for snapshot in snapshots_of(staged) {
-        delete_snapshot(ec2, &snapshot).await?;
+        delete_snapshot(ec2, &snapshot, Young::NOT).await?;
     }
     Ok(made.id)
 }

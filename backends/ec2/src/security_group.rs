@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType};
 use bakehouse_api::{Cx, Error, Kind, Result};
 
-use crate::client::{ApiError, Ec2, Reason, tagged};
+use crate::client::{ApiError, Ec2, Reason, settled, tagged};
 use crate::held::{Thing, acquire, filter};
 use crate::options::RunOptions;
 use crate::options::run::SshInterface;
@@ -23,7 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub enum Callers {
     Cidrs(Vec<String>),
     /// The address that this machine has to the world; an error, or everybody, where it cannot be had.
-    PublicAddress { required: bool },
+    PublicAddress {
+        required: bool,
+    },
     /// The connection comes from inside the instance.
     Nobody,
 }
@@ -127,8 +129,12 @@ async fn authorize(cx: &Cx, ec2: &Ec2, id: &str, port: u16, callers: &[String]) 
         "Authorizing access to port {port} from {callers} in the temporary security group...",
         callers = callers.join(", ")
     ));
-    let request = ec2.api.authorize_security_group_ingress().group_id(id).ip_permissions(permission(port, callers));
-    match request.send().await.map_err(ApiError::from) {
+    let send = || {
+        let request = ec2.api.authorize_security_group_ingress().group_id(id);
+        let request = request.ip_permissions(permission(port, callers));
+        async move { request.send().await.map_err(ApiError::from) }
+    };
+    match settled(send).await {
         Err(error) if !error.is(Reason::Duplicate) => {
             Err(ec2.explain(format!("opening port {port} of the security group {id}"), error).await)
         }
@@ -137,8 +143,7 @@ async fn authorize(cx: &Cx, ec2: &Ec2, id: &str, port: u16, callers: &[String]) 
 }
 
 fn permission(port: u16, callers: &[String]) -> IpPermission {
-    let mut permission =
-        IpPermission::builder().ip_protocol("tcp").from_port(i32::from(port)).to_port(i32::from(port));
+    let mut permission = IpPermission::builder().ip_protocol("tcp").from_port(i32::from(port)).to_port(i32::from(port));
     for cidr in callers {
         permission = match cidr.contains(':') {
             true => permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(cidr).build()),

@@ -83,7 +83,9 @@ async fn agent(cx: &Cx, ssm: &aws_sdk_ssm::Client, instance: &str) -> Result<()>
         })
     });
     found.await.map_err(|error| {
-        error.hint("the image needs the SSM agent, the instance a profile with AmazonSSMManagedInstanceCore and a way out")
+        error.hint(
+            "the image needs the SSM agent, the instance a profile with AmazonSSMManagedInstanceCore and a way out",
+        )
     })
 }
 

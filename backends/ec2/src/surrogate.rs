@@ -50,7 +50,7 @@ impl Job for SurrogateJob {
 
     fn harvest(&self, survey: &Survey, names: &Names) -> Result<Box<dyn Harvest>> {
         let SurrogateOptions { access, ami, .. } = &self.options;
-        let matter = Matter::Snapshots(Surrogate { options: self.options.clone(), root: self.root.clone() });
+        let matter = Matter::Snapshots(Box::new(Surrogate { options: self.options.clone(), root: self.root.clone() }));
         let mut bake = Bake::new(artifact::SURROGATE, survey, names, ami, access.aws_polling.as_ref(), matter)?;
         bake.set_fact("architecture", self.options.ami_architecture.as_str());
         Ok(Box::new(bake))
@@ -82,7 +82,8 @@ impl Surrogate {
 
     fn kept_devices(&self) -> Vec<&str> {
         let devices = self.options.launch_block_device_mappings.iter();
-        let kept = devices.filter(|it| !it.omit_from_artifact && !it.device.no_device && it.device.virtual_name.is_none());
+        let kept =
+            devices.filter(|it| !it.omit_from_artifact && !it.device.no_device && it.device.virtual_name.is_none());
         kept.map(|it| it.device.device_name.as_str()).collect()
     }
 

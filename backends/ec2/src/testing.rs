@@ -9,13 +9,13 @@ use bakehouse_api::{Body, Diagnostics, Entry, Form, Node, Options, Span, SpanTre
 use crate::client::{Ec2, Place, Session};
 use crate::options::{AmiOptions, EbsOptions, RunOptions};
 
-/// A body of `amazon-ebs`, made of JSON: arrays of objects become blocks.
+/// A body of `amazon-ebs`, made of JSON.
 pub fn body(options: serde_json::Value) -> Body {
     let fields = options.as_object().expect("the options are an object").clone();
     let entry = |(name, value): (String, serde_json::Value)| Entry {
         name,
         name_span: Span::default(),
-        form: if value.is_object() { Form::Block } else { Form::Attribute },
+        form: Form::Attribute,
         node: Node::new(from_json(&value), SpanTree::default()),
     };
     Body {

@@ -27,7 +27,8 @@ pub async fn attached(ec2: &Ec2, id: &str, devices: &[&str]) -> Result<Vec<(Stri
     devices
         .iter()
         .map(|device| {
-            volume(device).ok_or_else(|| Error::new(Kind::Input, format!("the instance {id} has no volume at {device}")))
+            volume(device)
+                .ok_or_else(|| Error::new(Kind::Input, format!("the instance {id} has no volume at {device}")))
         })
         .collect()
 }

@@ -443,6 +443,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_program_runs_without_a_build_too() {
+        let limit = Duration::from_millis(300);
+        let finished = sh("echo said; echo oops >&2; exit 3").run_alone(Duration::from_secs(30)).await.unwrap();
+        assert_eq!((finished.exit.code, finished.stdout.as_slice()), (Some(3), b"said\n".as_slice()));
+        assert_eq!(finished.stderr, "oops");
+        let error = sh("sleep 60").run_alone(limit).await.unwrap_err();
+        assert!(matches!(error, ProcessError::Deadline { .. }), "{error}");
+    }
+
+    #[tokio::test]
     async fn lines_arrive_from_both_streams() {
         let dir = tempfile::tempdir().unwrap();
         let (cx, _) = testing::cx(dir.path(), undo::undoers());

@@ -76,6 +76,27 @@ impl Tree {
         &self.nodes[index]
     }
 
+    /// A digest of every path, mode and content. Blocking: it reads the files.
+    pub fn digest(&self) -> Result<String, TreeError> {
+        let mut hasher = blake3::Hasher::new();
+        for (path, file) in self.walk() {
+            hasher.update(&(path.len() as u64).to_le_bytes()).update(path.as_bytes());
+            let Some(file) = file else { continue };
+            hasher.update(&file.mode.to_le_bytes());
+            let content = match &file.content {
+                Content::Bytes(bytes) => blake3::hash(bytes),
+                Content::File(path) => {
+                    let read = |source| TreeError::Read { path: path.clone(), source };
+                    let mut inner = blake3::Hasher::new();
+                    inner.update_reader(std::fs::File::open(path).map_err(read)?).map_err(read)?;
+                    inner.finalize()
+                }
+            };
+            hasher.update(content.as_bytes());
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
     /// Makes the directory and those above it.
     pub fn add_dir(&mut self, path: &str) -> Result<(), TreeError> {
         self.dir(path, path).map(|_| ())

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bakehouse_api::{Cx, Error, Kind, Result};
+use bakehouse_kit::digest;
 use bakehouse_kit::process::Program;
 
 use crate::options::Accelerator;
@@ -64,6 +65,30 @@ async fn listed(cx: &Cx, binary: &str) -> Result<Vec<String>> {
     let finished = Program::new(binary).args(["-accel", "help"]).deadline(Duration::from_secs(10)).check(cx).await?;
     let text = String::from_utf8_lossy(&finished.stdout).into_owned();
     Ok(text.lines().skip(1).map(|line| line.trim().to_owned()).filter(|name| !name.is_empty()).collect())
+}
+
+/// "10.0.2 (Debian 1:10.0.2+ds-2)"
+pub async fn version(cx: &Cx, binary: &str) -> Result<String> {
+    let finished = Program::new(binary).arg("--version").deadline(Duration::from_secs(10)).check(cx).await?;
+    let text = String::from_utf8_lossy(&finished.stdout).into_owned();
+    let first = text.lines().next().unwrap_or_default();
+    Ok(first.split_once("version ").map_or(first, |(_, version)| version).trim().to_owned())
+}
+
+/// This machine's processor, where the guest sees it.
+pub fn processor(accelerator: Accelerator) -> Option<String> {
+    if accelerator == Accelerator::Tcg {
+        return None;
+    }
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = |name: &str| {
+        let line = cpuinfo.lines().find(|line| line.starts_with(name))?;
+        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+    };
+    let mut hasher = digest::Hasher::new(digest::Algorithm::Sha256);
+    hasher.update(line("flags").or_else(|| line("Features")).unwrap_or_default().as_bytes());
+    let flags = hasher.finish().hex;
+    Some(format!("{} with features {}", line("model name").unwrap_or_else(|| "unnamed".into()), &flags[..8]))
 }
 
 fn looks() -> Looks {

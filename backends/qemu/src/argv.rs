@@ -28,6 +28,8 @@ pub struct Hardware {
     /// `-boot`'s value.
     pub boot: Option<String>,
     pub control: Control,
+    /// It waits for a checkpoint to go on from.
+    pub incoming: bool,
     pub user: Vec<Arg>,
     pub extra: Vec<Arg>,
 }
@@ -233,12 +235,25 @@ impl Hardware {
                 args.push(arg("-device", port));
             }
         }
+        if self.has_generation_id() && !self.user_mentions("vmgenid") {
+            // By another number the guest learns that it goes on from a checkpoint, and reseeds its random pool.
+            args.push(arg("-device", "vmgenid,guid=auto"));
+        }
         if let Some(Tpm { socket, device }) = &self.tpm {
             args.push(arg("-chardev", format!("socket,id=bakehouse-tpm,path={}", escaped_path(socket))));
             args.push(arg("-tpmdev", "emulator,id=tpm0,chardev=bakehouse-tpm"));
             args.push(arg("-device", format!("{device},tpmdev=tpm0")));
         }
+        if self.incoming {
+            args.push(arg("-incoming", "defer"));
+        }
         args
+    }
+
+    /// PCs tell it by ACPI; others have no such device.
+    fn has_generation_id(&self) -> bool {
+        let machine = self.effective_machine();
+        ["pc", "q35"].contains(&machine) || machine.starts_with("pc-")
     }
 
     /// Does the guest agent's channel lead to us?

@@ -70,6 +70,10 @@ impl Connector for OnBridge {
         self.found.get().map(SshConnector::facts).unwrap_or_default()
     }
 
+    fn host_keys(&self) -> Vec<String> {
+        self.found.get().map(SshConnector::host_keys).unwrap_or_default()
+    }
+
     async fn connect(&self, cx: &Cx) -> Result<Arc<dyn Communicator>> {
         self.found.get_or_try_init(|| self.find(cx)).await?.connect(cx).await
     }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use bakehouse_api::backend::Shutdown;
 use bakehouse_api::{
-    Body, Builder, Cx, Diagnostics, Error, Input, Kind, Machine, Options, Origin, Result, async_trait,
+    Artifact, Body, Builder, Cx, Diagnostics, Error, Facts, Input, Kind, Machine, Options, Origin, Result, Value,
+    async_trait,
 };
 use tokio::sync::OnceCell;
 
@@ -13,7 +14,7 @@ use bakehouse_kit::download::Fetched;
 
 use crate::disk::{Img, Info};
 use crate::options::{CloudInit, QemuOptions};
-use crate::{accel, check, start, workspace};
+use crate::{accel, check, reads, recall, start, workspace};
 
 /// The login that a seed of ours makes when the template names none.
 const SEED_USER: &str = "bakehouse";
@@ -24,11 +25,14 @@ pub struct QemuBuilder {
     pub output: PathBuf,
     resolved: OnceCell<Resolved>,
     inputs: Vec<Input>,
+    capture_inputs: Vec<Input>,
 }
 
 /// What only this machine and the network could tell.
 pub struct Resolved {
     pub accel: accel::Choice,
+    /// Of QEMU.
+    version: String,
     /// The installer or the base image.
     pub iso: PathBuf,
     digest: String,
@@ -56,8 +60,9 @@ impl QemuBuilder {
         }
         let vm_name = options.vm_name.clone().unwrap_or_else(|| format!("packer-{}", body.build_name));
         let output = options.output_directory.clone().unwrap_or_else(|| format!("output-{}", body.build_name).into());
-        let inputs = inputs(body);
-        Some(Self { options, vm_name, output, resolved: OnceCell::new(), inputs })
+        let inputs = reads::boot(body, &options);
+        let capture_inputs = reads::capture(body, &options, &vm_name);
+        Some(Self { options, vm_name, output, resolved: OnceCell::new(), inputs, capture_inputs })
     }
 
     pub async fn resolved(&self, cx: &Cx) -> Result<&Resolved> {
@@ -71,12 +76,34 @@ impl QemuBuilder {
             let error = start::hint_package(&options.qemu_binary, error);
             error.at(self.at(if options.accelerator.is_some() { "accelerator" } else { "qemu_binary" }))
         })?;
+        let version = accel::version(cx, &options.qemu_binary).await?;
         let request = options.iso.request();
         let request = request.ok_or_else(|| Error::new(Kind::Internal, "an image without URL passed validation"))?;
         let fetched = bakehouse_kit::download::fetch(cx, &request).await.map_err(Error::from);
         let Fetched { path: iso, digest, .. } = fetched.map_err(|error| error.at(self.iso_place()))?;
         let info = if options.disk_image { Some(self.inspect(cx, &iso).await?) } else { None };
-        Ok(Resolved { accel, iso, digest: digest.to_string(), info })
+        Ok(Resolved { accel, version, iso, digest: digest.to_string(), info })
+    }
+
+    /// What only this machine could tell and a guest depends on.
+    fn found_inputs(&self, cx: &Cx, resolved: &Resolved) -> Result<Vec<Input>> {
+        let name = if self.options.disk_image { "base image" } else { "installer" };
+        let accelerator = resolved.accel.accelerator;
+        let mut inputs = vec![
+            Input::new(name, resolved.digest.clone()),
+            // Disks name the file that they build upon.
+            Input::new(format!("place of the {name}"), resolved.iso.to_string_lossy()),
+            Input::shown("QEMU", resolved.version.clone()),
+            Input::shown("accelerator", accelerator.as_str()),
+        ];
+        inputs.extend(accel::processor(accelerator).map(|processor| Input::shown("processor", processor)));
+        inputs.extend(reads::contents(cx, &self.options)?);
+        if let Some(uefi) = start::uefi(cx, self)? {
+            for path in std::iter::once(&uefi.code).chain(uefi.vars.iter().map(|(path, _)| path)) {
+                inputs.push(reads::file(cx, "firmware", path)?);
+            }
+        }
+        Ok(inputs)
     }
 
     async fn inspect(&self, cx: &Cx, image: &Path) -> Result<Info> {
@@ -104,12 +131,6 @@ impl QemuBuilder {
     }
 }
 
-/// Every option as it was written; secrets are left out.
-fn inputs(body: &Body) -> Vec<Input> {
-    let known = body.entries.iter().filter(|entry| !entry.node.value.has_sensitive());
-    known.map(|entry| Input::new(format!("option {}", entry.name), format!("{:?}", entry.node.value.data))).collect()
-}
-
 #[async_trait]
 impl Builder for QemuBuilder {
     fn inputs(&self) -> Vec<Input> {
@@ -128,16 +149,52 @@ impl Builder for QemuBuilder {
         if let Some(why) = &resolved.accel.why {
             cx.message(format!("Accelerator {}: {why}", resolved.accel.accelerator.as_str()));
         }
-        let name = if self.options.disk_image { "base image" } else { "installer" };
-        let accelerator = resolved.accel.accelerator.as_str();
-        Ok(vec![Input::new(name, resolved.digest.clone()), Input::new("accelerator", accelerator)])
+        self.found_inputs(cx, resolved)
     }
 
     async fn start(&self, cx: &Cx, from: Origin) -> Result<Box<dyn Machine>> {
-        if from != Origin::Scratch {
-            return Err(Error::new(Kind::Internal, "this backend keeps no checkpoints to start from"));
+        Ok(Box::new(start::start(cx, self, from).await?))
+    }
+
+    fn no_checkpoints(&self) -> Option<String> {
+        let options = &self.options;
+        if options.comm.communicator == CommKind::None {
+            return Some("a machine without a communicator is not known to be ready".into());
         }
-        Ok(Box::new(start::start(cx, self).await?))
+        if options.net_bridge.is_some() {
+            return Some("two builds that go on from one checkpoint would share an address on the bridge".into());
+        }
+        reads::obstacle(options)
+    }
+
+    fn lasting_facts(&self) -> Facts {
+        let ssh = &self.options.comm.ssh;
+        let mut facts = Facts::from([
+            ("ID".to_owned(), Value::from(self.vm_name.as_str())),
+            ("User".to_owned(), Value::from(ssh.username().unwrap_or_default())),
+            ("ConnType".to_owned(), Value::from("ssh")),
+        ]);
+        if let Some(password) = ssh.password() {
+            facts.insert("Password".into(), Value::from(password.reveal()).sensitive(true));
+        }
+        if let Some((public, private)) = ssh.key_texts() {
+            facts.insert("SSHPublicKey".into(), Value::from(public));
+            facts.insert("SSHPrivateKey".into(), Value::from(private).sensitive(true));
+        }
+        facts
+    }
+
+    fn capture_inputs(&self) -> Vec<Input> {
+        self.capture_inputs.clone()
+    }
+
+    async fn keep(&self, cx: &Cx, _artifact: &Artifact, into: &Path) -> Result<bool> {
+        recall::keep(&cx.settings().cwd.join(&self.output), into)
+    }
+
+    async fn recall(&self, cx: &Cx, from: &Path) -> Result<Artifact> {
+        let facts = start::artifact_facts(self, self.resolved(cx).await?);
+        recall::recall(cx, &self.output, from, facts)
     }
 }
 

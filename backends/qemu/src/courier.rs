@@ -47,6 +47,14 @@ impl Hotplug {
     pub fn new(qmp: Qmp, bus: &'static str) -> Self {
         Self { qmp, bus, slot: Arc::default(), count: AtomicU64::new(1), ability: OnceCell::new() }
     }
+
+    /// Waits until no disk is plugged in; false when the guest does not give one up.
+    pub async fn is_idle(&self) -> bool {
+        let free = tokio::time::timeout(UNPLUG, self.slot.lock()).await.is_ok();
+        let nodes = self.qmp.raw("query-named-block-nodes", json!({ "flat": true })).await;
+        let ours = |node: &Value| node["node-name"].as_str().is_some_and(|name| name.starts_with("courier"));
+        free && nodes.is_ok_and(|nodes| !nodes.as_array().into_iter().flatten().any(ours))
+    }
 }
 
 /// A communicator that sends bulk by disk, and that ends at once when the machine fails.

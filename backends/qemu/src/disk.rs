@@ -105,6 +105,14 @@ impl Img<'_> {
         }
     }
 
+    /// A new overlay whose backing file need not be where `base` says yet.
+    pub async fn chain(&self, file: &Path, base: &Path, base_format: Format, size: u64) -> Result<()> {
+        let program = img().args(["create", "-q", "-u", "-f", "qcow2", "-F", base_format.as_str(), "-b"]).arg(base);
+        let doing = format!("creating the disk {}", file.display());
+        program.arg(file).arg(size.to_string()).deadline(QUICK).check(self.cx).await.context(doing)?;
+        Ok(())
+    }
+
     async fn resize(&self, file: &Path, format: Format, size: Size) -> Result<()> {
         let args = self.args.map(|args| args.resize.clone()).unwrap_or_default();
         let program = img().args(["resize", "-q", "-f", format.as_str()]).args(args).arg(file).arg(size.0.to_string());

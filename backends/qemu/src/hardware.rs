@@ -25,6 +25,7 @@ pub struct Parts {
     /// Can this QEMU open a window here?
     pub window: Option<&'static str>,
     pub control: Control,
+    pub incoming: bool,
     pub user: Vec<Arg>,
     pub extra: Vec<Arg>,
 }
@@ -48,6 +49,7 @@ pub fn hardware(options: &QemuOptions, parts: Parts) -> Hardware {
         firmware: parts.firmware,
         boot,
         control: parts.control,
+        incoming: parts.incoming,
         user: parts.user,
         extra: parts.extra,
     }

@@ -13,12 +13,12 @@ use tokio::sync::Mutex;
 use crate::agent::Agent;
 use crate::argv::{Arg, Control, Firmware};
 use crate::builder::{QemuBuilder, Resolved};
+use crate::frozen::Media;
 use crate::hardware::{Parts, hardware};
 use crate::machine::Built;
 use crate::net::{PortLease, lease};
 use crate::options::QemuOptions;
 use crate::qmp::Qmp;
-use crate::start::Media;
 use crate::vm::{LaunchError, Vm};
 use crate::workspace::Workspace;
 
@@ -37,6 +37,8 @@ pub struct Launcher<'a> {
     pub http: Option<&'a HttpServer>,
     pub http_ip: String,
     pub mac: String,
+    /// The machine waits for a checkpoint to go on from.
+    pub incoming: bool,
     /// Where sockets have short paths.
     pub sockets: PathBuf,
 }
@@ -135,6 +137,7 @@ impl Launcher<'_> {
             tpm: self.tpm.clone(),
             window,
             control: self.control(options),
+            incoming: self.incoming,
             user: self.args(&options.qemuargs, ssh_port)?,
             extra: self.args(&options.qemuargs_extra, ssh_port)?,
         })

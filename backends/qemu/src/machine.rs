@@ -8,7 +8,7 @@ use bakehouse_api::backend::Typing;
 use bakehouse_api::guest::Wrap;
 use bakehouse_api::keyboard::BootStep;
 use bakehouse_api::{
-    Artifact, Command, Communicator, Connector, Cx, Error, Facts, Guest, Kind, Machine, Result, async_trait,
+    Artifact, Checkpoint, Command, Communicator, Connector, Cx, Error, Facts, Guest, Kind, Machine, Result, async_trait,
 };
 use bakehouse_kit::http::HttpServer;
 use tokio::sync::Mutex;
@@ -19,6 +19,7 @@ use crate::courier::{Courier, Hotplug};
 use crate::disk::{Finish, Img};
 use crate::evidence;
 use crate::keyboard::QmpKeyboard;
+use crate::live::Live;
 use crate::net::PortLease;
 use crate::options::{Format, ImgArgs};
 use crate::tpm::Swtpm;
@@ -34,7 +35,10 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// A disk of the artifact.
 pub struct Built {
+    /// Where it is by now.
     pub file: PathBuf,
+    /// What the artifact calls it.
+    pub name: String,
     pub format: Format,
     pub finish: Finish,
 }
@@ -46,6 +50,8 @@ pub struct Harvest {
     /// Files beside the disks that the artifact does not keep.
     pub dropped: Vec<PathBuf>,
     pub img_args: Option<ImgArgs>,
+    /// The store of UEFI variables that the machine writes to.
+    pub variables: Option<PathBuf>,
     pub facts: std::collections::BTreeMap<String, String>,
 }
 
@@ -66,6 +72,11 @@ pub struct QemuMachine {
     pub control: Control,
     pub harvest: Harvest,
     pub held: Held,
+    /// None without checkpoints.
+    pub live: Option<Live>,
+    /// It went on from a checkpoint.
+    pub resumed: bool,
+    pub memory_mib: u32,
     /// Known once the communicator answered.
     pub guest: Option<Guest>,
     pub asked: bool,
@@ -85,19 +96,41 @@ impl QemuMachine {
         Some(agent.lock().await)
     }
 
-    async fn set_clock(&self, cx: &Cx) {
-        let Some(mut agent) = self.agent().await else { return };
-        let Ok(there) = agent.execute(qapi_qga::guest_get_time {}).await else { return };
+    /// True when the agent told the time.
+    async fn set_clock(&self, cx: &Cx) -> bool {
+        let Some(mut agent) = self.agent().await else { return false };
+        let Ok(there) = agent.execute(qapi_qga::guest_get_time {}).await else { return false };
         let here = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let there = Duration::from_nanos(u64::try_from(there).unwrap_or(0));
         let off = here.abs_diff(there);
         if off < CLOCK_TOLERANCE {
-            return;
+            return true;
         }
         let time = i64::try_from(here.as_nanos()).ok();
         match agent.execute(qapi_qga::guest_set_time { time }).await {
             Ok(_) => cx.message(format!("The guest's clock was {} s off and is set", off.as_secs())),
             Err(error) => cx.warn(format!("the guest's clock is {} s off: {error}", off.as_secs())),
+        }
+        true
+    }
+
+    /// For a guest without an agent. Only after a checkpoint: others have read the time of their machine.
+    async fn set_clock_by_shell(&self, cx: &Cx, guest: &Guest) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let line = format!(
+            "off=$(( {now} - $(date -u +%s) )); [ ${{off#-}} -lt {} ] || \
+             if [ \"$(id -u)\" = 0 ]; then date -u -s @{now}; else sudo -n date -u -s @{now}; fi",
+            CLOCK_TOLERANCE.as_secs()
+        );
+        let Ok(comm) = guest.comm(cx).await else { return };
+        let mut said = Vec::new();
+        match comm.run(cx, &Command::new(line), &mut |_, bytes| said.extend_from_slice(bytes)).await {
+            Ok(exit) if exit.success() => {}
+            Ok(_) => {
+                let said = String::from_utf8_lossy(&said);
+                cx.warn(format!("the guest's clock is behind, and cannot be set: {}", said.trim()));
+            }
+            Err(error) => cx.warn(format!("the guest's clock is behind, and cannot be set: {error}")),
         }
     }
 
@@ -137,8 +170,14 @@ impl Machine for QemuMachine {
 
     async fn connected(&mut self, cx: &Cx, guest: &Guest) -> Result<()> {
         self.guest = Some(guest.clone());
-        self.set_clock(cx).await;
+        if !self.set_clock(cx).await && self.resumed {
+            self.set_clock_by_shell(cx, guest).await;
+        }
         Ok(())
+    }
+
+    async fn checkpoint(&mut self, cx: &Cx) -> Result<Option<Checkpoint>> {
+        self.freeze(cx).await
     }
 
     async fn gone(&mut self, _cx: &Cx) -> Error {
@@ -205,10 +244,10 @@ impl Machine for QemuMachine {
 }
 
 async fn capture(cx: &Cx, harvest: Harvest) -> Result<Artifact> {
-    let Harvest { workspace, disks, dropped, img_args, facts } = harvest;
+    let Harvest { workspace, disks, dropped, img_args, facts, .. } = harvest;
     let img = Img { cx, args: img_args.as_ref() };
     for disk in &disks {
-        finish(cx, &img, disk).await?;
+        finish(cx, &img, disk, &workspace.file(&disk.name)).await?;
     }
     for file in dropped {
         match std::fs::remove_file(&file) {
@@ -219,29 +258,38 @@ async fn capture(cx: &Cx, harvest: Harvest) -> Result<Artifact> {
         }
     }
     let (output, files) = workspace.publish(cx)?;
-    Ok(Artifact {
+    Ok(artifact(&output, files, facts))
+}
+
+pub fn artifact(output: &Path, files: Vec<PathBuf>, facts: std::collections::BTreeMap<String, String>) -> Artifact {
+    Artifact {
         builder_id: "transcend.qemu".into(),
         id: "VM".into(),
         text: format!("VM files in directory: {}", output.display()),
         files,
         facts,
-        destroy: vec![bakehouse_kit::undo::path(&output)],
-    })
+        destroy: vec![bakehouse_kit::undo::path(output)],
+    }
 }
 
-async fn finish(cx: &Cx, img: &Img<'_>, disk: &Built) -> Result<()> {
-    if disk.finish.as_it_is {
+/// From the disk of the machine to the artifact's, in place or beside it.
+async fn finish(cx: &Cx, img: &Img<'_>, disk: &Built, to: &Path) -> Result<()> {
+    let in_place = disk.file == to;
+    if disk.finish.as_it_is && in_place {
         return Ok(());
     }
     cx.say(match disk.finish.compression {
         Some(compression) => format!("Writing the disk, compressed with {}", compression.as_str()),
         None => "Writing the disk".into(),
     });
+    if !in_place {
+        return img.convert(&disk.file, disk.format, to, &disk.finish).await;
+    }
     let mut whole = disk.file.clone().into_os_string();
     whole.push(".partial");
     let whole = PathBuf::from(whole);
     img.convert(&disk.file, disk.format, &whole, &disk.finish).await?;
-    std::fs::rename(&whole, &disk.file).map_err(|error| Error::io(format!("replacing {}", disk.file.display()), &error))
+    std::fs::rename(&whole, to).map_err(|error| Error::io(format!("replacing {}", to.display()), &error))
 }
 
 /// Connects to the guest, or fails at once with what ended its machine.
@@ -258,6 +306,10 @@ impl Connector for Watched {
 
     fn facts(&self) -> Facts {
         self.inner.facts()
+    }
+
+    fn host_keys(&self) -> Vec<String> {
+        self.inner.host_keys()
     }
 
     async fn connect(&self, cx: &Cx) -> Result<Arc<dyn Communicator>> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bakehouse_api::{Connector, Cx, Error, Facts, Kind, Result, Value};
+use bakehouse_api::{Builder, Connector, Cx, Error, Facts, Kind, Origin, Result, Value};
 use bakehouse_kit::boot_command;
 use bakehouse_kit::cloud_init::{HostKey, Seed};
 use bakehouse_kit::communicator::CommKind;
@@ -16,14 +16,16 @@ use crate::argv::Firmware;
 use crate::bridge::OnBridge;
 use crate::builder::{QemuBuilder, Resolved};
 use crate::courier::Hotplug;
-use crate::disk::{Img, Source, finish};
-use crate::firmware;
+use crate::disk::{Finish, Img, Source, finish};
+use crate::frozen::{self, Frozen, Media, VARIABLES};
 use crate::launch::{Launched, Launcher, set_vnc_password};
+use crate::live::{self, Live};
 use crate::machine::{Built, Harvest, Held, QemuMachine, Steps, Watched};
 use crate::net::random_mac;
 use crate::options::{Format, QemuOptions};
 use crate::tpm::{self, Swtpm};
 use crate::workspace::{Workspace, socket_dir};
+use crate::{checkpoint, firmware};
 
 /// This machine's address in QEMU's user network.
 const USER_NETWORK_HOST: &str = "10.0.2.2";
@@ -31,30 +33,43 @@ const USER_NETWORK_HOST: &str = "10.0.2.2";
 /// emulation needs about that long.
 const KEY_INTERVAL: Duration = Duration::from_millis(40);
 
-/// Drives that carry something to the guest.
-pub struct Media {
-    pub cd: Option<PathBuf>,
-    pub floppy: Option<PathBuf>,
-    pub seed: Option<PathBuf>,
-}
-
 /// How the guest and we know each other.
 struct Login {
     /// Made for this build where the template gives no credentials.
     key: Option<GeneratedKey>,
-    /// Put into the guest by the seed.
-    host_key: Option<GeneratedKey>,
+    /// Public host keys, put into the guest by the seed or seen before its checkpoint.
+    host_keys: Vec<String>,
 }
 
-pub async fn start(cx: &Cx, builder: &QemuBuilder) -> Result<QemuMachine> {
+/// A checkpoint to go on from.
+struct From {
+    dir: PathBuf,
+    frozen: Frozen,
+}
+
+pub async fn start(cx: &Cx, builder: &QemuBuilder, origin: Origin) -> Result<QemuMachine> {
     let resolved = builder.resolved(cx).await?;
     let options = &builder.options;
+    let from = match origin {
+        Origin::Scratch => None,
+        Origin::Checkpoint(dir) => Some(From { frozen: Frozen::read(&dir)?, dir }),
+    };
     let workspace = Workspace::new(cx, &builder.output).map_err(|error| error.at(builder.at("output_directory")))?;
-    let disks = make_disks(cx, builder, resolved, &workspace).await?;
-    let login = make_login(options).await?;
-    let media = make_media(cx, options, &login)?;
+    let mut live = Live::new(cx, from.as_ref().map(|from| from.dir.as_path()), builder.no_checkpoints())?;
+    let disks = match &from {
+        Some(from) => overlays(cx, builder, resolved, from, place(&live, &workspace)).await?,
+        None => make_disks(cx, builder, resolved, &workspace, live.as_ref()).await?,
+    };
+    let (login, media) = match &from {
+        Some(From { dir, frozen }) => {
+            let key = frozen.key.as_ref().map(|key| key.generated());
+            (Login { key, host_keys: frozen.host_keys.clone() }, live::absolute(dir, &frozen.media))
+        }
+        None => make_media(cx, options, live.as_ref().map_or(cx.temp(), |live| live.dir())).await?,
+    };
     let mut dropped = Vec::new();
-    let firmware = make_firmware(cx, builder, &workspace, &mut dropped)?;
+    let variables = from.as_ref().filter(|from| from.frozen.variables.is_some()).map(|from| from.dir.join(VARIABLES));
+    let firmware = make_firmware(cx, builder, &workspace, variables.as_deref(), &mut dropped)?;
     let sockets = socket_dir(cx)?;
     let tpm = start_tpm(cx, options, &workspace, &sockets).await?;
     let http = match options.http.is_enabled() {
@@ -73,11 +88,24 @@ pub async fn start(cx: &Cx, builder: &QemuBuilder) -> Result<QemuMachine> {
         tpm: tpm.as_ref().map(|tpm| tpm.socket.clone()),
         http: http.as_ref(),
         http_ip: http_ip.clone(),
-        mac: random_mac()?,
+        mac: from.as_ref().map_or_else(random_mac, |from| Ok(from.frozen.mac.clone()))?,
+        incoming: from.is_some(),
         sockets,
     };
     let Launched { vm, ports, control, agent, hotplug_bus, ssh_port } = launcher.launch().await?;
-    let mac = launcher.mac;
+    let (mac, variables) = (launcher.mac, variables_of(&launcher.firmware));
+    if let Some(live) = &mut live {
+        live.frozen = Frozen {
+            mac: mac.clone(),
+            key: login.key.as_ref().map(Into::into),
+            variables: variables.as_ref().map(|(_, format)| format.as_str().to_owned()),
+            ..Frozen::default()
+        };
+        live.media = media.clone();
+    }
+    if let Some(from) = &from {
+        checkpoint::thaw(cx, &vm.qmp, &from.dir).await.map_err(|error| vm.last_words(error))?;
+    }
     dropped.extend(control.user_qmp.clone().filter(|socket| socket.starts_with(&workspace.partial)));
     set_vnc_password(cx, options, &vm.qmp).await?;
     let connector = connector(options, &login, ssh_port, |connect| {
@@ -88,12 +116,22 @@ pub async fn start(cx: &Cx, builder: &QemuBuilder) -> Result<QemuMachine> {
     let img_args = options.qemu_img_args.clone();
     Ok(QemuMachine {
         facts: facts(builder, http.as_ref(), &http_ip),
-        typing: typing(builder, &login, http.as_ref(), &http_ip)?,
+        typing: if from.is_some() { None } else { typing(builder, &login, http.as_ref(), &http_ip)? },
+        resumed: from.is_some(),
+        memory_mib: options.memory,
+        live,
         connector,
         agent,
         hotplug,
         control,
-        harvest: Harvest { facts: artifact_facts(builder, resolved), workspace, disks, dropped, img_args },
+        harvest: Harvest {
+            facts: artifact_facts(builder, resolved),
+            workspace,
+            disks,
+            dropped,
+            img_args,
+            variables: variables.map(|(path, _)| path),
+        },
         held: Held { _ports: ports, tpm, _http: http },
         guest: None,
         asked: false,
@@ -101,10 +139,47 @@ pub async fn start(cx: &Cx, builder: &QemuBuilder) -> Result<QemuMachine> {
     })
 }
 
-async fn make_disks(cx: &Cx, builder: &QemuBuilder, resolved: &Resolved, space: &Workspace) -> Result<Vec<Built>> {
+/// Where disks are written while the machine runs.
+fn place<'a>(live: &'a Option<Live>, space: &'a Workspace) -> &'a Path {
+    live.as_ref().map_or(&space.partial, |live| live.dir())
+}
+
+/// The names of the artifact's disks.
+fn names(builder: &QemuBuilder) -> impl Iterator<Item = String> {
+    let name = &builder.vm_name;
+    let more = (1..=builder.options.disk_additional_size.len()).map(move |index| format!("{name}-{index}"));
+    std::iter::once(name.clone()).chain(more)
+}
+
+/// Disks that build upon those of a checkpoint.
+async fn overlays(cx: &Cx, builder: &QemuBuilder, resolved: &Resolved, from: &From, into: &Path) -> Result<Vec<Built>> {
+    let img = Img { cx, args: None };
+    let base = resolved.info.as_ref().map(|info| (resolved.iso.clone(), info.format.clone()));
+    let mut disks = Vec::new();
+    for (index, (name, disk)) in names(builder).zip(&from.frozen.disks).enumerate() {
+        let file = into.join(format!("disk{index}"));
+        let below = live::relative(into, &from.dir.join(&disk.name));
+        img.chain(&file, &below, frozen::format(&disk.format)?, disk.size).await?;
+        let finish = finish(&builder.options, base.as_ref().filter(|_| index == 0));
+        let finish = Finish { as_it_is: false, ..finish };
+        disks.push(Built { file, name, format: Format::Qcow2, finish });
+    }
+    Ok(disks)
+}
+
+async fn make_disks(
+    cx: &Cx,
+    builder: &QemuBuilder,
+    resolved: &Resolved,
+    space: &Workspace,
+    live: Option<&Live>,
+) -> Result<Vec<Built>> {
     let options = &builder.options;
     let img = Img { cx, args: options.qemu_img_args.as_ref() };
-    let name = &builder.vm_name;
+    let place = |index: usize, name: &str| match live {
+        Some(live) => live.dir().join(format!("disk{index}")),
+        None => space.file(name),
+    };
     let base = resolved.info.as_ref().map(|info| (resolved.iso.clone(), info.format.clone()));
     let (format, source) = match (&resolved.info, &base) {
         (Some(info), Some((base, format))) => {
@@ -114,32 +189,37 @@ async fn make_disks(cx: &Cx, builder: &QemuBuilder, resolved: &Resolved, space: 
         }
         _ => (options.format, Source::Empty(options.disk_size)),
     };
-    let file = space.file(name);
-    img.create(&file, format, &source).await?;
-    let mut disks = vec![Built { file, format, finish: finish(options, base.as_ref()) }];
-    for (index, size) in options.disk_additional_size.iter().enumerate() {
-        let file = space.file(&format!("{name}-{}", index + 1));
-        img.create(&file, options.format, &Source::Empty(*size)).await?;
-        disks.push(Built { file, format: options.format, finish: finish(options, None) });
+    let more = options.disk_additional_size.iter().map(|size| (options.format, Source::Empty(*size)));
+    let mut disks = Vec::new();
+    for (index, (name, (format, source))) in
+        names(builder).zip(std::iter::once((format, source)).chain(more)).enumerate()
+    {
+        let file = place(index, &name);
+        img.create(&file, format, &source).await?;
+        let finish = finish(options, base.as_ref().filter(|_| index == 0));
+        disks.push(Built { file, name, format, finish });
     }
     Ok(disks)
 }
 
-async fn make_login(options: &QemuOptions) -> Result<Login> {
+/// The login's key, and the host key for a seed.
+async fn make_keys(options: &QemuOptions) -> Result<(Option<GeneratedKey>, Option<GeneratedKey>)> {
     let (ssh, makes_key, seeds) = (options.comm.ssh.clone(), options.makes_key(), options.seeds());
     // An RSA key takes seconds of a processor.
     let made = tokio::task::spawn_blocking(move || {
         let key = makes_key.then(|| ssh.generate_key()).transpose()?;
         let host_key = seeds.then(|| GeneratedKey::new(KeyKind::Ed25519, None, "host key")).transpose()?;
-        Ok(Login { key, host_key })
+        Ok((key, host_key))
     });
     let made = made.await.map_err(|error| Error::new(Kind::Internal, error))?;
     made.map_err(|error: KeyError| Error::new(Kind::Internal, error).context("making the keys of this build"))
 }
 
-fn make_media(cx: &Cx, options: &QemuOptions, login: &Login) -> Result<Media> {
+/// What the guest finds when it boots, and how it lets us in.
+async fn make_media(cx: &Cx, options: &QemuOptions, into: &Path) -> Result<(Login, Media)> {
+    let (key, host_key) = make_keys(options).await?;
     let here = &cx.settings().cwd;
-    let build = |has: bool, name: &str| has.then(|| cx.temp().join(name));
+    let build = |has: bool, name: &str| has.then(|| into.join(name));
     let cd = build(options.media.has_cd(), "cd.iso");
     if let Some(image) = &cd {
         options.media.build_cd(here, image)?;
@@ -150,20 +230,26 @@ fn make_media(cx: &Cx, options: &QemuOptions, login: &Login) -> Result<Media> {
     }
     let seed = build(options.seeds(), "seed.iso");
     if let Some(image) = &seed {
-        write_seed(cx, options, login, image)?;
+        write_seed(cx, options, key.as_ref(), host_key.clone(), image)?;
     }
-    Ok(Media { cd, floppy, seed })
+    let host_keys = host_key.iter().map(|key| key.public_openssh.clone()).collect();
+    Ok((Login { key, host_keys }, Media { cd, floppy, seed }))
 }
 
-fn write_seed(cx: &Cx, options: &QemuOptions, login: &Login, image: &Path) -> Result<()> {
+fn write_seed(
+    cx: &Cx,
+    options: &QemuOptions,
+    key: Option<&GeneratedKey>,
+    host_key: Option<GeneratedKey>,
+    image: &Path,
+) -> Result<()> {
     let user = options.comm.ssh.username().unwrap_or_default().to_owned();
     cx.say(format!("The guest learns the login `{user}` and its host key from a cloud-init seed"));
-    let host_key = login.host_key.clone();
     let seed = Seed {
         instance_id: format!("bakehouse-{}", cx.settings().run_uuid),
         hostname: None,
         user,
-        ssh_public_key: login.key.as_ref().map(|key| key.public_openssh.clone()),
+        ssh_public_key: key.map(|key| key.public_openssh.clone()),
         host_key: host_key.map(|key| HostKey { private: key.private_openssh, public: key.public_openssh }),
         password: options.comm.ssh.password().cloned(),
         user_data: None,
@@ -172,28 +258,26 @@ fn write_seed(cx: &Cx, options: &QemuOptions, login: &Login, image: &Path) -> Re
     Ok(seed.write(image)?)
 }
 
-fn make_firmware(cx: &Cx, builder: &QemuBuilder, space: &Workspace, dropped: &mut Vec<PathBuf>) -> Result<Firmware> {
+/// `variables`: those of a checkpoint, instead of a fresh store.
+fn make_firmware(
+    cx: &Cx,
+    builder: &QemuBuilder,
+    space: &Workspace,
+    variables: Option<&Path>,
+    dropped: &mut Vec<PathBuf>,
+) -> Result<Firmware> {
     let options = &builder.options;
-    if !options.uefi() {
+    let Some(uefi) = uefi(cx, builder)? else {
         return Ok(match (&options.firmware, options.use_pflash) {
             (None, _) => Firmware::Builtin,
             (Some(path), false) => Firmware::Bios(path.clone()),
             (Some(path), true) => Firmware::Flash(path.clone()),
         });
-    }
-    let uefi = match &options.efi_firmware_code {
-        Some(code) => firmware::Uefi {
-            code: code.clone(),
-            code_format: firmware::sniff(code),
-            vars: options.efi_firmware_vars.as_ref().map(|vars| (vars.clone(), firmware::sniff(vars))),
-            smm: options.efi_secure_boot,
-        },
-        None => described_firmware(cx, builder)?,
     };
     let vars = match uefi.vars {
         Some((template, format)) => {
-            let store = space.file("efivars.fd");
-            copy_store(&template, &store)?;
+            let store = space.file(VARIABLES);
+            copy_store(variables.unwrap_or(&template), &store)?;
             if options.efi_drop_efivars {
                 dropped.push(store.clone());
             }
@@ -202,6 +286,29 @@ fn make_firmware(cx: &Cx, builder: &QemuBuilder, space: &Workspace, dropped: &mu
         None => None,
     };
     Ok(Firmware::Uefi { code: uefi.code, code_format: uefi.code_format, vars, smm: uefi.smm })
+}
+
+/// The UEFI that the options ask for, where they ask for one.
+pub fn uefi(cx: &Cx, builder: &QemuBuilder) -> Result<Option<firmware::Uefi>> {
+    let options = &builder.options;
+    match &options.efi_firmware_code {
+        _ if !options.uefi() => Ok(None),
+        Some(code) => Ok(Some(firmware::Uefi {
+            code: code.clone(),
+            code_format: firmware::sniff(code),
+            vars: options.efi_firmware_vars.as_ref().map(|vars| (vars.clone(), firmware::sniff(vars))),
+            smm: options.efi_secure_boot,
+        })),
+        None => described_firmware(cx, builder).map(Some),
+    }
+}
+
+/// The store that the machine writes to.
+fn variables_of(firmware: &Firmware) -> Option<(PathBuf, Format)> {
+    match firmware {
+        Firmware::Uefi { vars, .. } => vars.clone(),
+        _ => None,
+    }
 }
 
 fn described_firmware(cx: &Cx, builder: &QemuBuilder) -> Result<firmware::Uefi> {
@@ -273,7 +380,7 @@ fn connector(
     let ssh = options.comm.ssh.clone();
     let port = ssh_port.unwrap_or(ssh.ssh_port);
     let generated_key = login.key.clone();
-    let known_host_keys: Vec<String> = login.host_key.iter().map(|key| key.public_openssh.clone()).collect();
+    let known_host_keys = login.host_keys.clone();
     let host = ssh.ssh_host.clone().filter(|host| !host.is_empty());
     let connect = move |host: String| {
         let (generated_key, known_host_keys) = (generated_key.clone(), known_host_keys.clone());
@@ -308,7 +415,7 @@ fn typing(builder: &QemuBuilder, login: &Login, http: Option<&HttpServer>, http_
     Ok(Some(Steps { steps, wait: boot.boot_wait, interval }))
 }
 
-fn artifact_facts(builder: &QemuBuilder, resolved: &Resolved) -> std::collections::BTreeMap<String, String> {
+pub fn artifact_facts(builder: &QemuBuilder, resolved: &Resolved) -> std::collections::BTreeMap<String, String> {
     let options = &builder.options;
     let size = match &resolved.info {
         Some(info) if options.skip_resize_disk => info.virtual_size,

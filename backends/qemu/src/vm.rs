@@ -114,6 +114,14 @@ impl Vm {
         self.stderr.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The error with what QEMU itself said.
+    pub fn last_words(&self, error: Error) -> Error {
+        match self.stderr() {
+            said if said.is_empty() => error,
+            said => error.context(said),
+        }
+    }
+
     /// Ends the machine like a pulled plug; what QEMU itself buffers is written out.
     pub async fn force_off(&self) -> Result<()> {
         let quit = async {

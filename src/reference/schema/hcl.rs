@@ -86,6 +86,7 @@ fn build() -> Value {
         "properties": {
             "name": { "type": "string" },
             "description": { "type": "string" },
+            "cache_ttl": { "description": "How long the checkpoints of its provisioners count." },
             "sources": { "anyOf": [{ "type": "array", "items": { "type": "string" } }, reference("expression")] },
             "source": object(),
             "provisioner": several(reference("hcl.provisioner")),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bakehouse_api::{Body, Diagnostic, Entry, Span, Type, Value};
 
@@ -29,6 +30,7 @@ struct BuildBlock {
     usages: Vec<Usage>,
     provisioners: Vec<Expanded>,
     on_error: Option<Expanded>,
+    cache_ttl: Option<Duration>,
     /// Each `post-processor` alone, each `post-processors` as a chain.
     chains: Vec<Vec<Expanded>>,
 }
@@ -140,17 +142,27 @@ fn find_source(session: &mut Session<'_>, config: &Config, usage: &Usage) -> Opt
 
 fn build_block(session: &mut Session<'_>, block: &Expanded, config: &mut Config) -> Option<BuildBlock> {
     check_labels(&block.kind, &block.labels, &[], &mut session.diagnostics);
-    let mut parts = BuildBlock { name: None, usages: vec![], provisioners: vec![], on_error: None, chains: vec![] };
+    let mut parts = BuildBlock {
+        name: None,
+        usages: vec![],
+        provisioners: vec![],
+        on_error: None,
+        cache_ttl: None,
+        chains: vec![],
+    };
     let mut description = None;
     for piece in session.evaluate(|e| e.expand(&block.block.body, &block.scope)) {
         match piece {
             Piece::Attribute(attribute) => match attribute.name.text.as_str() {
                 "name" => parts.name = text(session, attribute, &block.scope),
                 "description" => description = text(session, attribute, &block.scope),
+                "cache_ttl" => parts.cache_ttl = duration(session, attribute, &block.scope),
                 "sources" => parts.usages.extend(usages(session, attribute, &block.scope)),
                 other => {
                     let error = Diagnostic::error(format!("`build` has no option `{other}`")).at(attribute.name.span);
-                    session.diagnostics.push(error.did_you_mean(other, ["name", "description", "sources"]));
+                    session
+                        .diagnostics
+                        .push(error.did_you_mean(other, ["name", "description", "sources", "cache_ttl"]));
                 }
             },
             inner => {
@@ -188,6 +200,11 @@ fn outlined(session: &mut Session<'_>, step: &Expanded) -> String {
 fn text(session: &mut Session<'_>, attribute: &Attribute, scope: &Scope) -> Option<String> {
     let value = session.evaluate(|e| e.eval_as(&attribute.value, &Type::String, scope))?;
     value.as_str().map(str::to_owned)
+}
+
+fn duration(session: &mut Session<'_>, attribute: &Attribute, scope: &Scope) -> Option<Duration> {
+    let written = text(session, attribute, scope)?;
+    steps::duration(session, &written, attribute.value.span)
 }
 
 fn usages(session: &mut Session<'_>, attribute: &Attribute, scope: &Scope) -> Vec<Usage> {
@@ -335,7 +352,7 @@ impl Builder<'_, '_, '_> {
                 post.push(kept);
             }
         }
-        Some(Build { name, source, provisioners, on_error, post })
+        Some(Build { name, source, cache_ttl: self.parts.cache_ttl, provisioners, on_error, post })
     }
 
     /// Reports the foreign data sources that this build needs.

@@ -19,8 +19,18 @@ use crate::template::interpolate::{Engine, EngineCx};
 use crate::template::load::PACKER_VERSION;
 use crate::template::plan::{FACTS, Late, PostStep, Step};
 
-const PROVISIONER: [&str; 8] =
-    ["name", "only", "except", "override", "pause_before", "max_retries", "timeout", "continue_on_error"];
+const PROVISIONER: [&str; 10] = [
+    "name",
+    "only",
+    "except",
+    "override",
+    "pause_before",
+    "max_retries",
+    "timeout",
+    "continue_on_error",
+    "cache",
+    "cache_ttl",
+];
 const POST_PROCESSOR: [&str; 4] = ["name", "only", "except", "keep_input_artifact"];
 
 /// The build that a step belongs to.
@@ -98,6 +108,8 @@ pub fn provisioner(session: &mut Session<'_>, block: &Expanded, target: &Target)
         max_retries: common.count("max_retries").unwrap_or_default(),
         timeout: common.duration("timeout").filter(|timeout| !timeout.is_zero()),
         continue_on_error: common.flag("continue_on_error").unwrap_or_default(),
+        cache: common.flag("cache"),
+        cache_ttl: common.duration("cache_ttl"),
         config: common.late(&PROVISIONER, common.attribute("override")),
         kind,
     };
@@ -117,6 +129,15 @@ pub fn post_processor(session: &mut Session<'_>, block: &Expanded, target: &Targ
         kind,
     };
     applies.then_some(step)
+}
+
+pub fn duration(session: &mut Session<'_>, text: &str, span: Span) -> Option<Duration> {
+    let duration = parse_duration(text);
+    if duration.is_none() {
+        let error = Diagnostic::error(format!("`{text}` is not a duration")).at(span);
+        session.diagnostics.push(error.hint("write a number with a unit: \"500ms\", \"30s\", \"5m\", \"1h30m\""));
+    }
+    duration
 }
 
 /// Reads the options that all steps share.
@@ -174,15 +195,7 @@ impl Common<'_, '_, '_> {
 
     fn duration(&mut self, name: &str) -> Option<Duration> {
         let (value, attribute) = self.option(name, &Type::String)?;
-        let text = value.as_str().unwrap_or_default();
-        let duration = parse_duration(text);
-        if duration.is_none() {
-            let error = Diagnostic::error(format!("`{text}` is not a duration")).at(attribute.value.span);
-            self.session
-                .diagnostics
-                .push(error.hint("write a number with a unit: \"500ms\", \"30s\", \"5m\", \"1h30m\""));
-        }
-        duration
+        duration(self.session, value.as_str().unwrap_or_default(), attribute.value.span)
     }
 
     /// Do `only` and `except` let it run in this build?

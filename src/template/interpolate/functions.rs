@@ -135,7 +135,9 @@ impl<'a> Call<'_, 'a> {
             asked.ok_or_else(|| self.error(format!("`{name}` asks a service, and here none may be asked")))?;
         let answer = match name {
             "vault" => services.vault(self.text(0, 2)?, self.text(1, 2)?),
-            "aws_secretsmanager" if self.args.len() > 1 => services.aws_secret(self.text(0, 2)?, Some(self.text(1, 2)?)),
+            "aws_secretsmanager" if self.args.len() > 1 => {
+                services.aws_secret(self.text(0, 2)?, Some(self.text(1, 2)?))
+            }
             "aws_secretsmanager" => services.aws_secret(self.text(0, 1)?, None),
             _ => services.consul_key(self.text(0, 1)?),
         };

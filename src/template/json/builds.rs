@@ -19,6 +19,8 @@ options! {
         pause_before: Duration = Duration::ZERO,
         max_retries: u32 = 0,
         timeout: Option<Duration>,
+        cache: Option<bool>,
+        cache_ttl: Option<Duration>,
     }
 }
 
@@ -63,6 +65,7 @@ pub fn builds(
         Build {
             name: build.name.clone(),
             source: cx.body(kind, &build.name, *span, options.clone(), BuildFacts::Never),
+            cache_ttl: None,
             provisioners: steps
                 .iter()
                 .filter(|ready| applies(&ready.step.scope, build))
@@ -130,6 +133,8 @@ impl BuildCx {
             max_retries: options.max_retries,
             timeout: options.timeout.filter(|timeout| !timeout.is_zero()),
             continue_on_error: false,
+            cache: options.cache,
+            cache_ttl: options.cache_ttl,
             config: self.late(&step.kind, &step.kind, step.span, entries),
         }
     }
@@ -209,7 +214,9 @@ impl Planner<'_> {
     /// A bare number of time is one of nanoseconds to Packer, and seldom meant so.
     fn with_unit(&mut self, entry: &Entry) -> Entry {
         let mut entry = entry.clone();
-        if let (Data::Number(number), true) = (&entry.node.value.data, entry.name != "max_retries") {
+        if let (Data::Number(number), true) =
+            (&entry.node.value.data, !["max_retries", "cache"].contains(&entry.name.as_str()))
+        {
             let text = format!("{number} without a unit is {number} nanoseconds");
             let hint = format!("write \"{number}s\" for seconds");
             self.diagnostics.push(Diagnostic::warning(text).at(entry.node.span()).hint(hint));

@@ -71,7 +71,7 @@ pub struct Provisioner {
     pub kind: String,
     pub span: Span,
     pub scope: Scope,
-    /// `pause_before`, `max_retries` and `timeout`.
+    /// `pause_before`, `max_retries`, `timeout`, `cache` and `cache_ttl`.
     pub shared: Vec<Entry>,
     pub options: Vec<Entry>,
     /// By the names of builders.
@@ -109,7 +109,7 @@ const ROOT_KEYS: [&str; 9] = [
     "variables",
 ];
 
-const SHARED: [&str; 3] = ["pause_before", "max_retries", "timeout"];
+const SHARED: [&str; 5] = ["pause_before", "max_retries", "timeout", "cache", "cache_ttl"];
 
 /// Everything wrong with the form is in the diagnostics; what is left out was wrong.
 pub fn template(root: &Item, diagnostics: &mut Diagnostics) -> Option<Template> {

@@ -42,7 +42,10 @@ impl Check<'_> {
                 self.unsupported("assume_role", "remove `transitive_tag_keys`");
             }
             if let Some(seconds) = role.duration_seconds.filter(|seconds| !SESSION.contains(seconds)) {
-                self.error("assume_role", format!("`duration_seconds` must lie between 900 and 43200, and it is {seconds}"));
+                self.error(
+                    "assume_role",
+                    format!("`duration_seconds` must lie between 900 and 43200, and it is {seconds}"),
+                );
             }
         }
         let Some(web) = &access.assume_role_with_web_identity else { return };

@@ -31,7 +31,8 @@ impl Check<'_> {
         self.regions(ami);
         self.deprecation(ami);
         if ami.force_delete_snapshot && !ami.force_deregister && self.known("force_deregister") {
-            let warning = Diagnostic::warning("`force_delete_snapshot` has no effect without `force_deregister = true`");
+            let warning =
+                Diagnostic::warning("`force_delete_snapshot` has no effect without `force_deregister = true`");
             self.push("force_delete_snapshot", warning);
         }
         if ami.fast_launch.as_ref().is_some_and(|fast| fast.enable_fast_launch) {
@@ -48,7 +49,10 @@ impl Check<'_> {
             return;
         }
         if !NAME.contains(&name.chars().count()) {
-            self.error(option, format!("`{option}` must have 3 to 128 characters, and it has {}", name.chars().count()));
+            self.error(
+                option,
+                format!("`{option}` must have 3 to 128 characters, and it has {}", name.chars().count()),
+            );
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "()[] ./-'@_".contains(c);
         if let Some(wrong) = name.chars().find(|c| !allowed(*c)) {
@@ -85,7 +89,10 @@ impl Check<'_> {
         }
         for (region, key) in &ami.region_kms_key_ids {
             if !key.is_empty() && self.known("region_kms_key_ids") && !is_key(key) {
-                self.error("region_kms_key_ids", format!("`{key}` of {region} is no key: take its id, `alias/NAME` or its ARN"));
+                self.error(
+                    "region_kms_key_ids",
+                    format!("`{key}` of {region} is no key: take its id, `alias/NAME` or its ARN"),
+                );
             }
         }
     }
@@ -154,9 +161,7 @@ fn is_key(text: &str) -> bool {
     let alias = |text: &str| text.strip_prefix("alias/").is_some_and(|name| !name.is_empty());
     match text.strip_prefix("arn:") {
         Some(rest) => match rest.rsplit_once(':') {
-            Some((head, tail)) => {
-                head.contains(":kms:") && (tail.strip_prefix("key/").is_some_and(id) || alias(tail))
-            }
+            Some((head, tail)) => head.contains(":kms:") && (tail.strip_prefix("key/").is_some_and(id) || alias(tail)),
             None => false,
         },
         None => id(text) || alias(text),

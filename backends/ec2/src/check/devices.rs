@@ -53,7 +53,10 @@ impl Check<'_> {
             if kind != Some(VolumeType::Gp3) {
                 self.error(option, format!("{name}: `throughput` is for gp3 only, and this is {shown}"));
             } else if !(125..=1000).contains(&throughput) {
-                self.error(option, format!("{name}: `throughput` must lie between 125 and 1000, and it is {throughput}"));
+                self.error(
+                    option,
+                    format!("{name}: `throughput` must lie between 125 and 1000, and it is {throughput}"),
+                );
             }
         }
         let range = match kind {
@@ -68,7 +71,10 @@ impl Check<'_> {
             }
             Some(iops) if !range.contains(&iops) => {
                 let (least, most) = (range.start(), range.end());
-                self.error(option, format!("{name}: `iops` of {shown} must lie between {least} and {most}, and it is {iops}"));
+                self.error(
+                    option,
+                    format!("{name}: `iops` of {shown} must lie between {least} and {most}, and it is {iops}"),
+                );
             }
             None if matches!(kind, Some(VolumeType::Io1 | VolumeType::Io2)) => {
                 self.error(option, format!("{name}: {shown} needs `iops`"));

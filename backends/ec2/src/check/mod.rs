@@ -12,12 +12,12 @@ use bakehouse_api::{Body, Diagnostic, Diagnostics, Template};
 use bakehouse_kit::communicator::{CommKind, CommOptions};
 use bakehouse_kit::ssh::KeyKind;
 
-use crate::options::run::SshInterface;
+use crate::network::given;
 use crate::options::data::AmiData;
+use crate::options::run::SshInterface;
 use crate::options::surrogate::{Architecture, BootMode, SurrogateOptions, TpmSupport};
 use crate::options::volume::VolumeOptions;
 use crate::options::{BlockDevice, EbsOptions, RunOptions};
-use crate::network::given;
 
 /// Where findings go, with the place of the option.
 pub struct Check<'a> {
@@ -156,7 +156,10 @@ impl Check<'_> {
         let arm = matches!(options.ami_architecture, Architecture::Arm64 | Architecture::Arm64Mac);
         let mode = options.boot_mode;
         if arm && !matches!(mode, BootMode::Unset | BootMode::Uefi) && self.known("boot_mode") {
-            self.error("boot_mode", format!("{} boots by UEFI only: `boot_mode = \"uefi\"`", options.ami_architecture.as_str()));
+            self.error(
+                "boot_mode",
+                format!("{} boots by UEFI only: `boot_mode = \"uefi\"`", options.ami_architecture.as_str()),
+            );
         }
         if options.tpm_support == TpmSupport::V2 && mode != BootMode::Uefi && self.known("boot_mode") {
             self.error("tpm_support", "`tpm_support` needs `boot_mode = \"uefi\"`");

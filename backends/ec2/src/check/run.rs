@@ -24,7 +24,10 @@ impl Check<'_> {
         self.reservation(run);
         self.session(run);
         if run.shutdown_behavior == ShutdownBehavior::Terminate && run.disable_stop_instance {
-            self.error("disable_stop_instance", "an instance that terminates itself leaves nothing to make an image of");
+            self.error(
+                "disable_stop_instance",
+                "an instance that terminates itself leaves nothing to make an image of",
+            );
         }
         for (option, set) in [
             ("spot_allocation_strategy", run.spot_allocation_strategy.is_some()),
@@ -88,7 +91,10 @@ impl Check<'_> {
             && let Some(kind) = run.instance_types().iter().find(|kind| !kind.starts_with('t'))
             && self.known("instance_type")
         {
-            self.error("enable_unlimited_credits", format!("only instances of kind t have CPU credits, and this is {kind}"));
+            self.error(
+                "enable_unlimited_credits",
+                format!("only instances of kind t have CPU credits, and this is {kind}"),
+            );
         }
     }
 
@@ -169,7 +175,10 @@ impl Check<'_> {
     fn metadata(&mut self, run: &RunOptions) {
         let hops = run.metadata_options.as_ref().and_then(|options| options.http_put_response_hop_limit);
         if let Some(hops) = hops.filter(|hops| !(1..=64).contains(hops) && self.known("metadata_options")) {
-            self.error("metadata_options", format!("`http_put_response_hop_limit` must lie between 1 and 64, and it is {hops}"));
+            self.error(
+                "metadata_options",
+                format!("`http_put_response_hop_limit` must lie between 1 and 64, and it is {hops}"),
+            );
         }
     }
 

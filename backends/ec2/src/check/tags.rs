@@ -68,7 +68,10 @@ impl Check<'_> {
         }
         let long = Check::settled(value).map(|text| text.chars().count()).filter(|length| *length > VALUE);
         if let Some(length) = long {
-            self.error(option, format!("the tag `{key}`: a value has at most {VALUE} characters, and this has {length}"));
+            self.error(
+                option,
+                format!("the tag `{key}`: a value has at most {VALUE} characters, and this has {length}"),
+            );
         }
     }
 }

@@ -73,26 +73,17 @@ fn one_mistake_each() {
         ),
         (json!({ "spot_price": "cheap" }), "`cheap` is no price: write `auto` or dollars an hour"),
         (json!({ "tags": { "aws:x": "1" } }), "the tag `aws:x`: keys that begin with `aws:` are Amazon's own"),
-        (
-            json!({ "tags": { "k": long } }),
-            "the tag `k`: a value has at most 256 characters, and this has 257",
-        ),
+        (json!({ "tags": { "k": long } }), "the tag `k`: a value has at most 256 characters, and this has 257"),
         (json!({ "tags": { "k": "1" }, "tag": [{ "key": "k", "value": "2" }] }), "the tag `k` is set twice"),
         (json!({ "kms_key_id": "alias/x" }), "`kms_key_id` needs `encrypt_boot = true`"),
-        (
-            json!({ "kms_key_id": "x", "encrypt_boot": true }),
-            "`x` is no key: take its id, `alias/NAME` or its ARN",
-        ),
+        (json!({ "kms_key_id": "x", "encrypt_boot": true }), "`x` is no key: take its id, `alias/NAME` or its ARN"),
         (
             json!({ "ami_regions": ["us-east-1", "us-east-2"], "region_kms_key_ids": { "us-east-1": "" } }),
             "`region_kms_key_ids` has no key for us-east-2",
         ),
         (json!({ "ami_users": ["12345"] }), "`12345` is no account: those have 12 digits"),
         (json!({ "ami_groups": ["friends"] }), "`friends` is no group: the only one is `all`"),
-        (
-            json!({ "ami_groups": ["all"], "encrypt_boot": true }),
-            "what is encrypted cannot be shared with everybody",
-        ),
+        (json!({ "ami_groups": ["all"], "encrypt_boot": true }), "what is encrypted cannot be shared with everybody"),
         (json!({ "deprecate_at": "2020-01-01T00:00:00Z" }), "`2020-01-01T00:00:00Z` is past"),
         (json!({ "deprecate_at": "2099-01-01T00:00:00Z" }), "`2099-01-01T00:00:00Z` is more than ten years away"),
         (json!({ "deprecate_at": "soon" }), "`soon` is not a time like 2026-01-31T00:00:00Z"),
@@ -130,8 +121,14 @@ fn devices_that_aws_refuses() {
         found(json!({ "launch_block_device_mappings": [device] }))
     };
     for (more, expected) in [
-        (json!({ "volume_type": "gp3", "iops": 2999 }), "`iops` of gp3 must lie between 3000 and 16000, and it is 2999"),
-        (json!({ "volume_type": "gp3", "throughput": 1001 }), "`throughput` must lie between 125 and 1000, and it is 1001"),
+        (
+            json!({ "volume_type": "gp3", "iops": 2999 }),
+            "`iops` of gp3 must lie between 3000 and 16000, and it is 2999",
+        ),
+        (
+            json!({ "volume_type": "gp3", "throughput": 1001 }),
+            "`throughput` must lie between 125 and 1000, and it is 1001",
+        ),
         (json!({ "volume_type": "gp2", "throughput": 200 }), "`throughput` is for gp3 only, and this is gp2"),
         (json!({ "volume_type": "io1" }), "io1 needs `iops`"),
         (json!({ "volume_type": "gp2", "iops": 100 }), "`iops` is for io1, io2 and gp3, and this is gp2"),

@@ -64,7 +64,9 @@ impl ApiError {
             Reason::Credentials => {
                 "log in again (`aws sso login`), or check AWS_PROFILE, AWS_ACCESS_KEY_ID and the clock of this machine"
             }
-            Reason::Denied => "the role or user needs this permission: see the policy in docs/guides/aws.md",
+            Reason::Denied => {
+                "give the role or user this permission; docs/guides/aws.md has the policy that a build needs"
+            }
             Reason::Capacity => "choose another instance_type, availability_zone or subnet_id, or try again later",
             Reason::Quota => "remove what is not needed or ask for a higher quota",
             Reason::Throttled => "other programs use up the account's requests: raise `max_retries`",
@@ -78,7 +80,7 @@ impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
         let kind = match error.reason {
             Reason::Refused | Reason::NotFound | Reason::Duplicate | Reason::WouldSucceed => Kind::Input,
-            Reason::Credentials => Kind::Missing,
+            Reason::Credentials | Reason::Denied => Kind::Missing,
             _ => Kind::Host,
         };
         let shown = match &error.request_id {
@@ -139,23 +141,40 @@ pub fn reason(code: &str) -> Reason {
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "Client.UnauthorizedOperation" => {
             Reason::Denied
         }
-        "AuthFailure" | "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "InvalidClientTokenId"
-        | "SignatureDoesNotMatch" | "UnrecognizedClientException" | "MissingAuthenticationToken" | "OptInRequired" => {
-            Reason::Credentials
-        }
-        "InsufficientInstanceCapacity" | "InsufficientHostCapacity" | "InsufficientCapacity"
-        | "InsufficientReservedInstanceCapacity" | "SpotMaxPriceTooLow" | "Unsupported" => Reason::Capacity,
-        "InstanceLimitExceeded" | "VcpuLimitExceeded" | "MaxSpotInstanceCountExceeded" | "VolumeLimitExceeded"
-        | "SnapshotLimitExceeded" | "SecurityGroupLimitExceeded" | "ResourceLimitExceeded" | "AMIQuotaExceeded" => {
-            Reason::Quota
-        }
+        "AuthFailure"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "RequestExpired"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException"
+        | "MissingAuthenticationToken"
+        | "OptInRequired" => Reason::Credentials,
+        "InsufficientInstanceCapacity"
+        | "InsufficientHostCapacity"
+        | "InsufficientCapacity"
+        | "InsufficientReservedInstanceCapacity"
+        | "SpotMaxPriceTooLow"
+        | "Unsupported" => Reason::Capacity,
+        "InstanceLimitExceeded"
+        | "VcpuLimitExceeded"
+        | "MaxSpotInstanceCountExceeded"
+        | "VolumeLimitExceeded"
+        | "SnapshotLimitExceeded"
+        | "SecurityGroupLimitExceeded"
+        | "ResourceLimitExceeded"
+        | "AMIQuotaExceeded" => Reason::Quota,
         "DependencyViolation" | "InvalidGroup.InUse" | "InvalidSnapshot.InUse" | "VolumeInUse" | "DeleteConflict" => {
             Reason::InUse
         }
-        "RequestLimitExceeded" | "Throttling" | "ThrottlingException" | "ThrottledException" | "SlowDown"
-        | "SnapshotCreationPerVolumeRateExceeded" | "RequestThrottled" | "TooManyRequestsException" => {
-            Reason::Throttled
-        }
+        "RequestLimitExceeded"
+        | "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "SlowDown"
+        | "SnapshotCreationPerVolumeRateExceeded"
+        | "RequestThrottled"
+        | "TooManyRequestsException" => Reason::Throttled,
         "InternalError" | "InternalFailure" | "InternalServerError" | "ServiceUnavailable" | "Unavailable" => {
             Reason::Unclear
         }

@@ -113,9 +113,10 @@ async fn with_role(config: SdkConfig, role: &Role, access: Option<&AccessOptions
 
 /// The SDK takes on no role of a profile that wants a code, so this does: with the keys of its source profile.
 async fn with_mfa(config: SdkConfig, place: &Place, code: &str) -> Result<SdkConfig> {
-    let profiles = aws_config::profile::load(&Default::default(), &Default::default(), &files(place), profile_name(place))
-        .await
-        .map_err(|error| Error::new(Kind::Config, error).context("reading the AWS profiles"))?;
+    let profiles =
+        aws_config::profile::load(&Default::default(), &Default::default(), &files(place), profile_name(place))
+            .await
+            .map_err(|error| Error::new(Kind::Config, error).context("reading the AWS profiles"))?;
     let name = profiles.selected_profile().to_owned();
     let get = |key: &str| profiles.get(key).map(str::to_owned);
     let serial = get("mfa_serial").ok_or_else(|| {

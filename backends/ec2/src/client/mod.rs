@@ -13,7 +13,7 @@ use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use bakehouse_api::{Cx, Error, Result};
 
 pub use error::{ApiError, Reason};
-pub use pace::{Ended, Look, Pace, Stop, look_until, poll, wait};
+pub use pace::{Ended, Look, Pace, Stop, look_until, poll, settled, wait};
 pub use retry::Launching;
 pub use session::{Place, Session, Sessions};
 

@@ -152,6 +152,25 @@ where
     Err(Ended::Late { waited: started.elapsed(), last, answered })
 }
 
+/// Makes a call that names something just made, which EC2 may not know everywhere yet.
+pub async fn settled<T, F, Fut>(mut call: F) -> Result<T, ApiError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, ApiError>>,
+{
+    let end = Instant::now() + SETTLES;
+    let mut n = 0;
+    loop {
+        match call().await {
+            Err(error) if error.is(Reason::NotFound) && Instant::now() < end => sleep(jitter(BRIEF.pause(n))).await,
+            answer => return answer,
+        }
+        n += 1;
+    }
+}
+
+const BRIEF: Pace = Pace { deadline: SETTLES, longest: Duration::from_secs(3) };
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +220,15 @@ mod tests {
         assert_eq!((error.kind(), error.message()), (Kind::Timeout, said));
         let gone = || std::future::ready(Err::<Look<()>, _>(api(Reason::NotFound)));
         assert_eq!(poll("it", PACE, gone).await.unwrap_err().kind(), Kind::Input);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_just_made_is_waited_for_but_not_for_ever() {
+        let missing = || ApiError { reason: Reason::NotFound, code: "X".into(), message: "m".into(), request_id: None };
+        let mut answers = vec![Ok(1), Err(missing()), Err(missing())];
+        assert_eq!(settled(|| std::future::ready(answers.pop().unwrap())).await.unwrap(), 1);
+        let never = settled(|| std::future::ready(Err::<(), _>(missing()))).await.unwrap_err();
+        assert_eq!(never.reason, Reason::NotFound);
     }
 
     #[tokio::test(start_paused = true)]

@@ -50,7 +50,10 @@ mod tests {
         let launching = |fresh_profile| Launching { fresh_profile };
         let full = launching(true).judge("InsufficientInstanceCapacity", "");
         assert_eq!(full, RetryAction::RetryForbidden);
-        let unknown = ("InvalidParameterValue", "Value (x) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name");
+        let unknown = (
+            "InvalidParameterValue",
+            "Value (x) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+        );
         assert_eq!(launching(true).judge(unknown.0, unknown.1), RetryAction::transient_error());
         assert_eq!(launching(false).judge(unknown.0, unknown.1), RetryAction::NoActionIndicated);
         assert_eq!(launching(true).judge("InternalError", ""), RetryAction::NoActionIndicated);

@@ -131,8 +131,7 @@ pub fn is_amazons(endpoint: &str) -> bool {
 
 fn region(config: &SdkConfig) -> Result<String> {
     config.region().map(ToString::to_string).ok_or_else(|| {
-        Error::new(Kind::Config, "no AWS region is known")
-            .hint("set `region`, AWS_REGION, or `region` in the profile")
+        Error::new(Kind::Config, "no AWS region is known").hint("set `region`, AWS_REGION, or `region` in the profile")
     })
 }
 

@@ -39,6 +39,8 @@ pub enum DownloadError {
     Mismatch { what: String, expected: Digest, got: Digest },
     #[error("{file} has no checksum of `{name}`")]
     NotListed { file: String, name: String },
+    #[error("{url} is not here yet")]
+    NotHere { url: String },
     #[error("none of the URLs could be used:{}", lines(failures))]
     All { failures: Vec<DownloadError> },
     #[error("the thread that worked on {url} ended early")]
@@ -68,6 +70,7 @@ impl From<DownloadError> for Error {
             E::Io { path, source } => Error::io(path.display(), source),
             E::Http { .. } | E::Status { .. } => Error::new(Kind::Host, &error)
                 .hint("check the URL and the network; a new run goes on where this one stopped"),
+            E::NotHere { .. } => Error::new(Kind::Missing, &error).hint("`bakehouse build` fetches it"),
             E::All { .. } => Error::new(Kind::Input, &error).hint("check `iso_urls` and `iso_checksum`"),
             E::Thread { .. } => Error::new(Kind::Internal, &error),
         }
@@ -158,6 +161,9 @@ async fn fetch_one(cx: &Cx, request: &Request, url: &str) -> Result<Fetched, Dow
         Location::Local(path) => blocking(cx, url, move || job.local(path, target)).await,
         Location::Remote(_) => {
             let to = target.unwrap_or_else(|| job.cache_path(&request.extension));
+            if cx.settings().offline && !to.is_file() {
+                return Err(DownloadError::NotHere { url: url.into() });
+            }
             let lock = job.lock(&to).await?;
             blocking(cx, url, move || {
                 let fetched = job.remote(&to);

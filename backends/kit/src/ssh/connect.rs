@@ -303,6 +303,11 @@ impl Connector for SshConnector {
         facts
     }
 
+    fn host_keys(&self) -> Vec<String> {
+        let keys = self.keys.as_ref().map(HostKeys::expected).unwrap_or_default();
+        keys.iter().filter_map(|key| key.to_openssh().ok()).collect()
+    }
+
     async fn connect(&self, cx: &Cx) -> Result<Arc<dyn Communicator>> {
         self.pause(cx).await?;
         let keys =

@@ -34,6 +34,7 @@ fn hardware() -> Hardware {
             serial: "tmp/serial.log".into(),
             command: "tmp/qemu-command.log".into(),
         },
+        incoming: false,
         user: Vec::new(),
         extra: Vec::new(),
     }

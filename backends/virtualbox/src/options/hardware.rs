@@ -76,7 +76,7 @@ options! {
         firmware: Firmware = Firmware::Bios,
         /// UEFI with secure boot on and the vendors' keys enrolled. VirtualBox 7.0.
         efi_secure_boot: bool = false,
-        /// A UEFI variable store that the machine begins with. VirtualBox 6.1 with `firmware = "efi"`.
+        /// A UEFI variable store that the machine begins with. It does not travel with the export.
         nvram_file: Option<PathBuf>,
         /// The machine's TPM. VirtualBox 7.0.
         tpm_type: Option<TpmType>,

@@ -65,6 +65,8 @@ async fn a_machine_runs_and_is_exported_without_what_only_the_build_needed() {
     let artifact = bench.capture(machine).await;
     bench.assert_nothing_left();
     assert!(bench.recorder.held().is_empty(), "{:?}", bench.recorder.held());
+    let lines = bench.recorder.lines();
+    assert!(!lines.iter().any(|line| line.starts_with("taking back")), "{lines:?}");
 
     let names: Vec<_> = artifact.files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["small-disk001.vmdk", "small-disk002.vmdk", "small.mf", "small.ovf"]);
