@@ -102,11 +102,7 @@ fn appliances_and_machines_have_rules_of_their_own() {
         ("skip_export", true.into()),
         ("format", "ova".into()),
     ];
-    let vm = [
-        ("skip_export", true.into()),
-        ("force_delete_snapshot", true.into()),
-        ("keep_registered", false.into()),
-    ];
+    let vm = [("skip_export", true.into()), ("force_delete_snapshot", true.into()), ("keep_registered", false.into())];
     let all = [findings("virtualbox-ovf", &ovf), findings("virtualbox-vm", &vm)].concat();
     insta::assert_snapshot!(all.join("\n"));
 }
