@@ -343,7 +343,8 @@ async fn start_tpm(cx: &Cx, options: &QemuOptions, space: &Workspace, sockets: &
         return Ok(None);
     }
     let state = if options.vtpm_keep_state { space.file("tpm") } else { cx.temp().join("tpm") };
-    tpm::start(cx, &state, sockets.join("tpm"), options.use_tpm1).await.map(Some)
+    // Sockets may lie beside the state.
+    tpm::start(cx, &state, sockets.join("swtpm"), options.use_tpm1).await.map(Some)
 }
 
 /// Where the guest finds our HTTP server.

@@ -43,7 +43,7 @@ pub async fn start(cx: &Cx, state: &Path, socket: PathBuf, tpm1: bool) -> Result
     })?;
     let ready = cx
         .wait_for("swtpm to listen", START, Duration::from_millis(20), || {
-            let (listens, ended) = (socket.exists(), running.ended(cx).is_some());
+            let (listens, ended) = (is_socket(&socket), running.ended(cx).is_some());
             let tail = running.stderr_tail();
             async move {
                 match (listens, ended) {
@@ -56,4 +56,9 @@ pub async fn start(cx: &Cx, state: &Path, socket: PathBuf, tpm1: bool) -> Result
         .await;
     ready.map_err(|error| error.context("starting the TPM emulator"))?;
     Ok(Swtpm { running, socket })
+}
+
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    path.metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
 }

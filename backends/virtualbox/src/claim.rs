@@ -20,7 +20,8 @@ impl Claim {
         let folder = machine_folder(cx, vbox).await?.join(folder_name(name));
         let known_media = known_media(cx, vbox).await?;
         make(&folder)?;
-        let machine = Machine { install: vbox.install.clone(), name: name.to_owned(), folder, known_media, importing };
+        let (install, made_by) = (vbox.install.clone(), std::process::id());
+        let machine = Machine { install, name: name.to_owned(), folder, known_media, importing, made_by };
         let undo = cx.hold(undo::machine(&machine))?;
         Ok(Self { machine, undo })
     }

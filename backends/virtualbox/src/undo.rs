@@ -30,6 +30,8 @@ pub struct Machine {
     pub known_media: Vec<String>,
     /// VBoxSVC may still be writing files into the folder.
     pub importing: bool,
+    /// Of the process that made it. When that was killed, what it had asked VBoxSVC for may still go on.
+    pub made_by: u32,
 }
 
 pub fn machine(machine: &Machine) -> Undo {
@@ -156,12 +158,18 @@ impl Undoer for RemoveMachine {
 
 /// Removes the machine, its disks, its folder, and what was put into its drives from VirtualBox's list.
 pub async fn remove(ours: &Machine) -> Result<()> {
+    let may_go_on = ours.importing || ours.made_by != std::process::id();
     let began = Instant::now();
     loop {
         for (uuid, info) in registered(ours).await? {
             remove_registered(ours, &uuid, &info).await?;
         }
-        if !ours.importing || !still_written(&ours.folder) || began.elapsed() > PATIENCE {
+        // A disk that was made and never attached.
+        let listed = ours.install.alone(&verbs::list("hdds")).await?;
+        for disk in info::locations(&listed).iter().filter(|disk| Path::new(disk).starts_with(&ours.folder)) {
+            unless_gone(ours.install.alone(&verbs::closemedium("disk", disk)).await)?;
+        }
+        if !may_go_on || !still_written(&ours.folder) || began.elapsed() > PATIENCE {
             break;
         }
         tokio::time::sleep(POLL).await;
