@@ -34,7 +34,6 @@ test: need-test lint
 	tests/cloud/venv >/dev/null
 	@# Status 75: VirtualBox cannot be had any more. It was said, and its tests do nothing.
 	tests/virtualbox/root.sh >/dev/null || [ $$? = 75 ]
-	tests/virtualbox/guest.sh >/dev/null || [ $$? = 75 ]
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
 	  scripts/run-tests
 
