@@ -74,7 +74,7 @@ build {
 "#;
 
 #[test]
-#[ignore = "the interpreter needs some five minutes of a processor of its own: cargo test --features vm-tests --test vm_virtualbox -- --ignored"]
+#[ignore = "the interpreted guest has not answered by SSH within 14 minutes: cargo test --features vm-tests --test vm_virtualbox -- --ignored"]
 fn a_guest_boots_is_provisioned_over_ssh_and_becomes_a_box() {
     let Some(home) = Home::new() else { return };
     let Some(disk) = made("BAKEHOUSE_VIRTUALBOX_GUEST", "tests/virtualbox/guest.sh") else { return };
