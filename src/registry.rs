@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bakehouse_api::{Backend, DataSource};
+use bakehouse_api::{Backend, Bridge, DataSource, Error, Kind, Result};
 
 /// In the order they are listed to users.
 pub fn backends() -> Vec<Box<dyn Backend>> {
@@ -57,4 +57,20 @@ pub fn aws_secret(name: &str, _key: Option<&str>) -> Result<String, String> {
 #[cfg(not(feature = "ec2"))]
 pub fn aws_secret_raw(name: &str) -> Result<String, String> {
     Err(format!("the secret {name} is with AWS, and this program was built without its backend (feature `ec2`)"))
+}
+
+/// The way between disks of this machine and the images of a cloud.
+pub fn bridge() -> Option<Arc<dyn Bridge>> {
+    #[cfg(feature = "ec2")]
+    return Some(bakehouse_ec2::bridge());
+    #[cfg(not(feature = "ec2"))]
+    None
+}
+
+/// The same for those who cannot do without.
+pub fn need_bridge() -> Result<Arc<dyn Bridge>> {
+    bridge().ok_or_else(|| {
+        Error::new(Kind::Missing, "this program was built without its backend for AWS")
+            .hint("build it with the feature `ec2`: cargo build --release --features ec2")
+    })
 }

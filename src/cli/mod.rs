@@ -9,6 +9,7 @@ mod caching;
 mod completion;
 mod console;
 mod environment;
+mod errand;
 mod explain;
 mod fix;
 mod fmt;

@@ -8,6 +8,7 @@ mod human;
 mod json;
 mod machine;
 mod prompt;
+mod quiet;
 pub mod redact;
 mod summary;
 mod ui;
@@ -29,6 +30,8 @@ pub enum Format {
     Machine,
     /// One event a line.
     Json,
+    /// What went wrong only.
+    Quiet,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +60,7 @@ fn reporter(config: &Config) -> Box<dyn Reporter> {
         }
         Format::Machine => Box::new(machine::Machine::default()),
         Format::Json => Box::new(json::Json),
+        Format::Quiet => Box::new(quiet::Quiet),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod backend;
 pub mod body;
+pub mod bridge;
 pub mod comm;
 pub mod cx;
 pub mod data;
@@ -28,6 +29,7 @@ pub use artifact::Artifact;
 pub use async_trait::async_trait;
 pub use backend::{Backend, Builder, Checkpoint, Facts, Input, Machine, Origin, Typing};
 pub use body::{Body, Entry, Form, Interpolate, Node, Template};
+pub use bridge::Bridge;
 pub use comm::{CommError, Command, Communicator, Connector, Exit, Stream};
 pub use cx::{Cx, Prompter, Settings};
 pub use data::DataSource;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{AttributeBooleanValue, AttributeValue};
+use bakehouse_api::bridge::Polling;
 use bakehouse_api::{Artifact, Cx, Result, async_trait};
 use futures::future::{join_all, try_join_all};
 
@@ -14,7 +15,6 @@ use crate::launch::mapping;
 use crate::machine::{Harvest, Off};
 use crate::names::Names;
 use crate::network::given;
-use crate::options::access::Polling;
 use crate::options::{AmiOptions, BlockDevice, tags};
 use crate::retire;
 use crate::share::share;

@@ -3,7 +3,7 @@
 //! A builder is an option struct of `options/`, what of it can be refused offline (`check/`), and what becomes of
 //! the instance once it is off (a [`machine::Harvest`]). Everything up to there is shared: `survey` asks AWS before
 //! anything is made, `machine` makes key pair, security group and instance and reaches the guest. To add an AWS
-//! builder: a file like `ebs.rs` with its [`builder::Job`], and its arms in [`Aws`].
+//! builder: a file like `ebs.rs` with its [`builder::Job`], and its arms in [`Aws`]. `bridge/` moves disks without any instance.
 //!
 //! Whatever is acquired goes through [`held::acquire`], which puts the undo into the journal before the call.
 
@@ -11,6 +11,7 @@
 
 mod artifact;
 mod bake;
+mod bridge;
 mod builder;
 mod check;
 mod client;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 
 use bakehouse_api::{Backend, Body, Builder, Diagnostics, Options, Schema, Undoer};
 
+pub use bridge::bridge;
 pub use data::{data_sources, secret_field, secret_text};
 
 use builder::AwsBuilder;
@@ -50,7 +52,7 @@ use client::Sessions;
 
 /// Every AWS builder; they share their logins.
 pub fn backends() -> Vec<Box<dyn Backend>> {
-    let sessions = Arc::new(Sessions::default());
+    let sessions = Sessions::of_process();
     let kinds = [Kind::Ebs, Kind::Surrogate, Kind::Volume];
     kinds.map(|kind| Box::new(Aws { kind, sessions: sessions.clone() }) as Box<dyn Backend>).into()
 }
