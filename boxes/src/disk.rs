@@ -2,6 +2,7 @@
 
 mod qcow2;
 mod raw;
+mod reader;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub use qcow2::Qcow2;
 pub use raw::Raw;
+pub use reader::Reader;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {

@@ -4,7 +4,9 @@ mod export;
 
 use std::sync::Arc;
 
-use bakehouse_api::bridge::{AccountOptions, Bridge, Current, Export, Exported, Found, Import, Imported, Object, Stored, Upload};
+use bakehouse_api::bridge::{
+    AccountOptions, Bridge, Current, Export, Exported, Found, Import, Imported, Object, Stored, Upload,
+};
 use bakehouse_api::{Body, Cx, Diagnostics, Result, async_trait};
 
 use crate::client::{Ec2, Sessions, Store};
