@@ -81,6 +81,8 @@ class Task(threading.Thread):
         with cloud.lock:
             if self.active:
                 self.status, self.active, self.message, self.progress = "deleted", False, message, None
+            elif self.status == "deleting":
+                self.status = "deleted"
         for snapshot in self.made:
             self.backend.forget_snapshot(snapshot.id)
 
