@@ -43,16 +43,12 @@ fn judge(report: &Report, import: &Import, force: bool) -> Result<Layout> {
         let error = if let Some(todo) = todo { error.hint(todo) } else { error };
         return Err(error.hint("-force imports it all the same"));
     }
-    let found = report.facts.architecture.and_then(|found| named(found.as_str()));
+    let found = report.facts.architecture.and_then(|found| Architecture::named(found.as_str()));
     let architecture = import.architecture.or(found).ok_or_else(|| {
         Error::new(Kind::Config, "the disk does not tell for which processor it is")
             .hint("say it: `architecture`, x86_64 or arm64")
     })?;
-    let found = report.facts.boot_mode().map_or(BootMode::Unset, |mode| match mode {
-        "uefi" => BootMode::Uefi,
-        "uefi-preferred" => BootMode::UefiPreferred,
-        _ => BootMode::LegacyBios,
-    });
+    let found = report.facts.boot_mode().and_then(BootMode::named).unwrap_or(BootMode::Unset);
     let boot_mode = import.boot_mode.filter(|mode| *mode != BootMode::Unset).unwrap_or(match architecture {
         Architecture::Arm64 | Architecture::Arm64Mac => BootMode::Uefi,
         _ => found,
@@ -62,10 +58,6 @@ fn judge(report: &Report, import: &Import, force: bool) -> Result<Layout> {
         return Err(Error::new(Kind::Config, error).hint("set `boot_mode` to uefi if the disk boots by UEFI alone"));
     }
     Ok(Layout { architecture, boot_mode })
-}
-
-fn named(word: &str) -> Option<Architecture> {
-    [Architecture::X86_64, Architecture::Arm64, Architecture::I386].into_iter().find(|one| one.as_str() == word)
 }
 
 #[cfg(test)]
