@@ -10,6 +10,7 @@ use super::build::EventFormat;
 use super::environment::Environment;
 use super::runtime::{block_on, on_signals};
 use super::{End, say};
+use crate::engine::cache::Policy;
 use crate::engine::{self, Kinds, OnError, Run};
 use crate::report::{self, Format};
 
@@ -59,7 +60,7 @@ pub fn carry_out<T: Serialize>(errand: &Errand<'_>, work: impl AsyncFnOnce(&Cx) 
         sources: SourceMap::default(),
         undoers: engine::undoers(&Kinds::all()),
         on_error: OnError::Cleanup,
-        cache: Default::default(),
+        cache: Policy { ttl: None, limit: environment.cache_limit()? },
         parallel: 1,
         cancel: CancellationToken::new(),
         stop: CancellationToken::new(),

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Nothing else reads argv or the environment; only this and
 //! the reporters write to standard output and standard error.
 
+mod account;
 mod argv;
 mod boxes;
 mod build;
@@ -17,6 +18,7 @@ mod functions;
 mod gc;
 mod hcl2_upgrade;
 mod http;
+mod import;
 mod init;
 mod inspect;
 mod plan;
@@ -97,6 +99,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Look at Vagrant boxes and list them in catalogs.
     Box(boxes::Args),
+    /// Make an AMI of a disk of this machine.
+    Import(import::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Join standard input and output with a socket: what a guest's way to its metadata service runs.
@@ -164,6 +168,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Run(args)) => run::run(&args, cli.machine_readable),
         Some(Command::Relay(args)) => relay::run(&args),
         Some(Command::Box(args)) => boxes::run(args),
+        Some(Command::Import(args)) => import::run(&args, cli.machine_readable),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
     }

@@ -3,7 +3,8 @@
 //! A builder is an option struct of `options/`, what of it can be refused offline (`check/`), and what becomes of
 //! the instance once it is off (a [`machine::Harvest`]). Everything up to there is shared: `survey` asks AWS before
 //! anything is made, `machine` makes key pair, security group and instance and reaches the guest. To add an AWS
-//! builder: a file like `ebs.rs` with its [`builder::Job`], and its arms in [`Aws`]. `bridge/` moves disks without any instance.
+//! builder: a file like `ebs.rs` with its [`builder::Job`], and its arms in [`Aws`]. `bridge/` moves disks without any
+//! instance.
 //!
 //! Whatever is acquired goes through [`held::acquire`], which puts the undo into the journal before the call.
 
@@ -33,6 +34,7 @@ mod security_group;
 mod session_manager;
 mod share;
 mod source_ami;
+mod spread;
 mod surrogate;
 mod survey;
 #[cfg(test)]

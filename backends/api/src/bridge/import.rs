@@ -94,6 +94,11 @@ pub struct Import {
     /// `AWS` or `BYOL`.
     pub license: Option<String>,
     pub platform: Option<Platform>,
+    /// Blocks that were never written, as the file says, are left out of an encrypted image too: what they read back as
+    /// is anything then. For disks that no tool has rewritten since.
+    pub skip_unwritten: bool,
+    /// Requests under way at once; none: what the service takes.
+    pub lanes: Option<usize>,
     /// Leave what was sent when it fails or is interrupted: the same import goes on from there.
     pub keep_partial: bool,
 }

@@ -1,6 +1,21 @@
 //! The bridge: a disk of this machine becomes an image, an image becomes a disk of this machine.
 
+mod blocks;
+mod bucket;
+mod direct;
 mod export;
+mod import;
+mod lanes;
+mod layout;
+mod ledger;
+mod meter;
+mod parent;
+mod parts;
+mod register;
+mod source;
+mod store;
+mod task;
+pub mod undo;
 
 use std::sync::Arc;
 
@@ -9,8 +24,14 @@ use bakehouse_api::bridge::{
 };
 use bakehouse_api::{Body, Cx, Diagnostics, Result, async_trait};
 
+pub use import::{ami_options, choose};
+
+use crate::check::Check;
 use crate::client::{Ec2, Sessions, Store};
 use crate::network::given;
+use ledger::FileState;
+use parts::Input;
+use store::Cargo;
 
 /// What others see of it.
 pub fn bridge() -> Arc<dyn Bridge> {
@@ -29,10 +50,65 @@ impl Crossing {
         let store = Store { endpoint, path_style: account.s3_path_style };
         let id = uuid::Uuid::new_v4().to_string();
         let session = cx.interruptible(self.sessions.open_with_store(&account.access, store, &id)).await?;
-        if !account.access.skip_credential_validation {
-            cx.interruptible(session.account()).await?;
-        }
         let region = session.place.region.clone();
         Ok(session.ec2(&region))
+    }
+
+    /// Where the bucket is.
+    async fn beside(&self, cx: &Cx, account: &AccountOptions, bucket: &str) -> Result<Ec2> {
+        let ec2 = self.enter(cx, account).await?;
+        cx.interruptible(store::beside(&ec2, bucket)).await
+    }
+}
+
+#[async_trait]
+impl Bridge for Crossing {
+    fn check_account(&self, body: &Body, account: &AccountOptions, found: &mut Diagnostics) {
+        let mut check = Check::new(body, found);
+        check.access(&account.access);
+        check.store(account);
+    }
+
+    fn check_import(&self, body: &Body, import: &Import, found: &mut Diagnostics) {
+        Check::new(body, found).import(import);
+    }
+
+    async fn import(&self, cx: &Cx, account: &AccountOptions, import: &Import) -> Result<Imported> {
+        let ec2 = self.enter(cx, account).await?;
+        import::import(cx, &ec2, account, import).await
+    }
+
+    async fn export(&self, cx: &Cx, account: &AccountOptions, export: &Export) -> Result<Exported> {
+        let ec2 = self.enter(cx, account).await?;
+        export::export(cx, &ec2, export).await
+    }
+
+    async fn put(&self, cx: &Cx, account: &AccountOptions, upload: &Upload) -> Result<Stored> {
+        let ec2 = self.beside(cx, account, &upload.object.bucket).await?;
+        let cargo = Cargo {
+            input: Input::File(upload.file.clone()),
+            state: FileState::of(&upload.file, 0)?,
+            token: None,
+            lanes: store::LANES,
+        };
+        Ok(cx.interruptible(store::put(cx, &ec2, upload, true, cargo)).await?.stored)
+    }
+
+    async fn read(&self, cx: &Cx, account: &AccountOptions, object: &Object) -> Result<Option<Found>> {
+        let ec2 = self.beside(cx, account, &object.bucket).await?;
+        cx.interruptible(store::read(&ec2, object)).await
+    }
+
+    async fn write(
+        &self,
+        cx: &Cx,
+        account: &AccountOptions,
+        object: &Object,
+        content_type: &str,
+        bytes: Vec<u8>,
+        current: &Current,
+    ) -> Result<bool> {
+        let ec2 = self.beside(cx, account, &object.bucket).await?;
+        cx.interruptible(store::write(&ec2, object, content_type, bytes, current)).await
     }
 }

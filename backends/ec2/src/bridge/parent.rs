@@ -1,0 +1,153 @@
+//! What a snapshot holds already that another one starts from: the digests of its blocks. Those of snapshots that were
+//! made here are kept; of others the blocks have to be read once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use bakehouse_api::event::Unit;
+use bakehouse_api::{Cx, Error, Kind, Result};
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
+
+use super::blocks::BLOCK;
+use super::lanes::{Lanes, lock, persist};
+use super::ledger::Sum;
+use super::meter::Meter;
+use crate::client::{ApiError, Ec2, Reason};
+
+const RECORD: usize = 4 + 32;
+
+pub type Sums = BTreeMap<u32, Sum>;
+
+pub async fn sums(cx: &Cx, ec2: &Ec2, id: &str, lanes: usize) -> Result<Sums> {
+    if let Some(known) = recall(cx, id) {
+        return Ok(known);
+    }
+    cx.say(format!("Reading the parent snapshot {id}"));
+    let read = cx.interruptible(read(cx, ec2, id, lanes)).await?;
+    remember(cx, id, read.clone());
+    Ok(read)
+}
+
+async fn read(cx: &Cx, ec2: &Ec2, id: &str, most: usize) -> Result<Sums> {
+    let reader = Arc::new(Reader { ebs: ec2.ebs(), id: id.to_owned(), lanes: Mutex::new(Lanes::new(most)) });
+    let mut waiting = match reader.list().await {
+        Ok(blocks) => blocks,
+        Err(error) => return Err(explained(ec2, id, error).await),
+    };
+    let mut meter = Meter::new(cx, "read the parent", waiting.len() as u64 * BLOCK, Unit::Bytes);
+    let mut reads: JoinSet<Result<(u32, Sum), ApiError>> = JoinSet::new();
+    let mut sums = Sums::new();
+    while !waiting.is_empty() || !reads.is_empty() {
+        while reads.len() < lock(&reader.lanes).open()
+            && let Some((index, token)) = waiting.pop()
+        {
+            let reader = reader.clone();
+            reads.spawn(async move { reader.sum(index, &token).await.map(|sum| (index, sum)) });
+        }
+        let Some(read) = reads.join_next().await else { continue };
+        match read.map_err(|error| Error::new(Kind::Internal, error))? {
+            Ok((index, sum)) => sums.insert(index, sum),
+            Err(error) => return Err(explained(ec2, id, error).await),
+        };
+        meter.add(BLOCK);
+    }
+    meter.finish();
+    Ok(sums)
+}
+
+async fn explained(ec2: &Ec2, id: &str, error: ApiError) -> Error {
+    let missing = error.is(Reason::NotFound);
+    let error = ec2.explain(format!("reading the parent snapshot {id}"), error).await;
+    if missing { error.hint("a parent is a completed snapshot of this account, in the region of the import") } else { error }
+}
+
+struct Reader {
+    ebs: aws_sdk_ebs::Client,
+    id: String,
+    lanes: Mutex<Lanes>,
+}
+
+impl Reader {
+    /// Indexes with the tokens by which the blocks are read.
+    async fn list(&self) -> Result<Vec<(u32, String)>, ApiError> {
+        let mut pages = self.ebs.list_snapshot_blocks().snapshot_id(&self.id).into_paginator().send();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page?;
+            let listed = page.blocks().iter().filter_map(|block| {
+                let index = u32::try_from(block.block_index()?).ok()?;
+                Some((index, block.block_token()?.to_owned()))
+            });
+            all.extend(listed);
+        }
+        Ok(all)
+    }
+
+    async fn sum(&self, index: u32, token: &str) -> Result<Sum, ApiError> {
+        persist(&self.lanes, || {
+            let index = i32::try_from(index).unwrap_or(i32::MAX);
+            let request = self.ebs.get_snapshot_block().snapshot_id(&self.id).block_index(index).block_token(token);
+            async move {
+                let answer = request.send().await?;
+                let data = answer.block_data.collect().await.map_err(|error| ApiError {
+                    reason: Reason::Unclear,
+                    code: String::new(),
+                    message: error.to_string(),
+                    request_id: None,
+                })?;
+                Ok(Sha256::digest(data.into_bytes()).into())
+            }
+        })
+        .await
+    }
+}
+
+fn place(cx: &Cx, id: &str) -> PathBuf {
+    cx.settings().cache.join("snapshots").join(id)
+}
+
+/// Without a note the blocks are only read again: a cache that cannot be written is no failure.
+pub fn remember(cx: &Cx, id: &str, sums: Sums) {
+    let write = || -> std::io::Result<()> {
+        let path = place(cx, id);
+        let folder = path.parent().unwrap_or(&path);
+        std::fs::create_dir_all(folder)?;
+        let records: Vec<u8> =
+            sums.iter().flat_map(|(index, sum)| index.to_le_bytes().into_iter().chain(sum.iter().copied())).collect();
+        let mut made = tempfile::NamedTempFile::new_in(folder)?;
+        std::io::Write::write_all(&mut made, &records)?;
+        made.persist(&path)?;
+        Ok(())
+    };
+    let _ = write();
+}
+
+/// A snapshot never changes, nor is its id used again.
+fn recall(cx: &Cx, id: &str) -> Option<Sums> {
+    let bytes = std::fs::read(place(cx, id)).ok()?;
+    let record = |record: &[u8]| {
+        Some((u32::from_le_bytes(record[..4].try_into().ok()?), record[4..].try_into().ok()?))
+    };
+    (bytes.len() % RECORD == 0).then(|| bytes.chunks_exact(RECORD).map(record).collect())?
+}
+
+#[cfg(test)]
+mod tests {
+    use bakehouse_api::testing;
+
+    use super::*;
+
+    #[test]
+    fn the_digests_of_a_snapshot_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cx, _) = testing::cx(dir.path(), vec![]);
+        assert_eq!(recall(&cx, "snap-1"), None);
+        let sums: Sums = [(3, [3; 32]), (70_000, [7; 32])].into();
+        remember(&cx, "snap-1", sums.clone());
+        assert_eq!(recall(&cx, "snap-1"), Some(sums));
+        std::fs::write(place(&cx, "snap-2"), [0; 35]).unwrap();
+        assert_eq!(recall(&cx, "snap-2"), None);
+    }
+}
