@@ -49,6 +49,33 @@ pub fn carry_out<T: Serialize>(errand: &Errand<'_>, work: impl AsyncFnOnce(&Cx) 
             terminal: environment.live(),
         },
     };
+    let Some(done) = run(errand, format, &environment, work)? else { return Ok(End::Failure) };
+    if errand.telling.json {
+        say(serde_json::to_string_pretty(&done).map_err(|error| Error::new(Kind::Internal, error))?);
+    }
+    Ok(End::Success)
+}
+
+/// The same for work of which only what goes wrong is told. None: it was.
+pub fn quietly<T>(name: &str, work: impl AsyncFnOnce(&Cx) -> Result<T>) -> Result<Option<T>> {
+    let telling = Telling { json: true, events: None };
+    let errand = Errand {
+        name,
+        telling: &telling,
+        machine_readable: false,
+        force: false,
+        leave: false,
+        secrets: Secrets::default(),
+    };
+    run(&errand, Format::Quiet, &Environment::read()?, work)
+}
+
+fn run<T>(
+    errand: &Errand<'_>,
+    format: Format,
+    environment: &Environment,
+    work: impl AsyncFnOnce(&Cx) -> Result<T>,
+) -> Result<Option<T>> {
     let secrets = errand.secrets.clone();
     let config = report::Config { format, secrets: secrets.clone(), builds: vec![errand.name.to_owned()] };
     let reporter = report::start(config);
@@ -70,9 +97,5 @@ pub fn carry_out<T: Serialize>(errand: &Errand<'_>, work: impl AsyncFnOnce(&Cx) 
         Ok(engine::errand(&run, errand.name, errand.leave, work).await)
     });
     reporter.finish();
-    let Some(done) = done? else { return Ok(End::Failure) };
-    if errand.telling.json {
-        say(serde_json::to_string_pretty(&done).map_err(|error| Error::new(Kind::Internal, error))?);
-    }
-    Ok(End::Success)
+    done
 }

@@ -12,6 +12,7 @@ mod console;
 mod environment;
 mod errand;
 mod explain;
+mod export;
 mod fix;
 mod fmt;
 mod functions;
@@ -93,6 +94,8 @@ enum Command {
     Hcl2Upgrade(hcl2_upgrade::Args),
     /// Lay out the files of a template.
     Fmt(fmt::Args),
+    /// Bring the disk of an AMI to this machine.
+    Export(Box<export::Args>),
     /// Say whether EC2 could boot a disk, without starting it.
     Preflight(preflight::Args),
     /// Boot a disk on this machine as EC2 would: with a metadata service, a key and user data.
@@ -164,6 +167,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Fix(args)) => fix::run(&args),
         Some(Command::Hcl2Upgrade(args)) => hcl2_upgrade::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
+        Some(Command::Export(args)) => export::run(&args, cli.machine_readable),
         Some(Command::Preflight(args)) => preflight::run(&args),
         Some(Command::Run(args)) => run::run(&args, cli.machine_readable),
         Some(Command::Relay(args)) => relay::run(&args),

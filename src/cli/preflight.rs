@@ -3,14 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use bakehouse_api::{Error, Kind, Result};
+use bakehouse_boxes::disk;
 use bakehouse_boxes::preflight::{self, Finding, Report, Severity};
+use bakehouse_kit::disks::{self, blocking};
 
+use super::errand::quietly;
 use super::{End, put, say};
 
 #[derive(clap::Args)]
 #[command(after_help = "It ends with 3 where EC2 could not boot the disk, and with 1 where it could not be looked at.")]
 pub struct Args {
-    /// A disk (qcow2 or raw).
+    /// A disk (qcow2, raw, vmdk, vhd, vhdx, vdi), an OVA or a Vagrant box: the first of its disks.
     disk: PathBuf,
     /// Print the findings as JSON.
     #[arg(long)]
@@ -18,13 +21,29 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<End> {
-    let report = preflight::of_file(&args.disk)?;
+    let Some(report) = report(args)? else { return Ok(End::Failure) };
     if args.json {
         say(serde_json::to_string_pretty(&report).map_err(|error| Error::new(Kind::Internal, error))?);
     } else {
         put(&told(&args.disk, &report));
     }
     Ok(if report.worst() == Severity::Error { End::Different } else { End::Success })
+}
+
+/// What has to be converted or unpacked is an errand with scratch space; none when that failed, and was told.
+fn report(args: &Args) -> Result<Option<Report>> {
+    if matches!(disk::kind(&args.disk)?, disk::Kind::Qcow2 | disk::Kind::Raw | disk::Kind::Other) {
+        return Ok(Some(preflight::of_file(&args.disk)?));
+    }
+    let mut found = None;
+    quietly("preflight", async |cx| {
+        let disks = disks::open(cx, &[args.disk.clone()]).await?;
+        let missing = || Error::new(Kind::Input, format!("{} holds no disk", args.disk.display()));
+        let path = disks.into_iter().next().ok_or_else(missing)?.path;
+        found = Some(blocking(cx, move || Ok(preflight::of_file(&path)?)).await?);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 fn told(disk: &Path, report: &Report) -> String {

@@ -9,6 +9,7 @@ use bakehouse_api::instance::{DiskFormat, DiskInterface, Launch, Login, Metadata
 use bakehouse_api::{Cx, Error, Kind, Result};
 use bakehouse_boxes::disk::{self, Format};
 use bakehouse_boxes::preflight::{self, Architecture, Facts};
+use bakehouse_kit::disks::{self, blocking};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -21,7 +22,7 @@ use session::Key;
 #[derive(clap::Args)]
 #[command(after_help = "Without --check, --wait-ssh or --ssh it runs until the guest switches itself off, or Ctrl-C.")]
 pub struct Args {
-    /// A disk (qcow2 or raw).
+    /// A disk (qcow2, raw, vmdk, vhd, vhdx, vdi), an OVA or a Vagrant box.
     file: PathBuf,
     /// Write to the disk itself. Otherwise what the guest writes is gone when it ends.
     #[arg(long)]
@@ -156,20 +157,36 @@ impl Args {
 
     /// The disk as QEMU takes it, and what can be read of it.
     async fn disk(&self, cx: &Cx) -> Result<(PathBuf, DiskFormat, Facts)> {
-        let path = cx.settings().cwd.join(&self.file);
+        let given = cx.settings().cwd.join(&self.file);
+        let path = match disk::kind(&given)? {
+            disk::Kind::Qcow2 | disk::Kind::Raw | disk::Kind::Other => given,
+            _ if self.keep => {
+                let error = format!("{} cannot be written to while it runs", self.file.display());
+                return Err(Error::new(Kind::Config, error).hint("convert it: qemu-img convert -O qcow2 OLD NEW"));
+            }
+            _ => self.converted(cx, given).await?,
+        };
         let format = match disk::format(&path)? {
             Format::Qcow2 => DiskFormat::Qcow2,
             Format::Raw => DiskFormat::Raw,
         };
         let looked = path.clone();
-        let report = tokio::task::spawn_blocking(move || preflight::of_file(&looked)).await;
         // A qcow2 that our reader cannot take may well run: its facts are not known then.
-        let report = report.map_err(|error| Error::new(Kind::Internal, error))?.unwrap_or_default();
-        if report.facts.architecture == Some(Architecture::Arm64) {
+        let facts = blocking(cx, move || Ok(preflight::of_file(&looked).unwrap_or_default().facts)).await?;
+        if facts.architecture == Some(Architecture::Arm64) {
             let error = format!("{} is for arm64, and only x86_64 is booted here", self.file.display());
             return Err(Error::new(Kind::Input, error).hint("`bakehouse preflight` looks at it without booting it"));
         }
-        Ok((path, format, report.facts))
+        Ok((path, format, facts))
+    }
+
+    async fn converted(&self, cx: &Cx, given: PathBuf) -> Result<PathBuf> {
+        let mut disks = disks::open(cx, &[given]).await?;
+        if disks.len() > 1 {
+            cx.warn(format!("{} holds {} disks: only the first one comes along", self.file.display(), disks.len()));
+        }
+        let missing = || Error::new(Kind::Input, format!("{} holds no disk", self.file.display()));
+        disks.drain(..).next().map(|first| first.path).ok_or_else(missing)
     }
 
     fn launch(&self, cx: &Cx, disk: PathBuf, format: DiskFormat, facts: &Facts, key: &Key) -> Result<Launch> {

@@ -80,6 +80,13 @@ pub enum Thing {
         token: String,
         id: Option<String>,
     },
+    /// An export with the object that it writes.
+    Export {
+        token: String,
+        id: Option<String>,
+        bucket: String,
+        prefix: String,
+    },
 }
 
 impl Thing {
@@ -96,6 +103,7 @@ impl Thing {
             Thing::Parts { bucket, key, .. } => format!("parts of s3://{bucket}/{key}"),
             Thing::Object { bucket, key, .. } => format!("object s3://{bucket}/{key}"),
             Thing::Task { token, id } => format!("import task {} in {region}", id.as_ref().unwrap_or(token)),
+            Thing::Export { token, id, .. } => format!("export task {} in {region}", id.as_ref().unwrap_or(token)),
         }
     }
 }
@@ -236,6 +244,7 @@ async fn release(ec2: &Ec2, thing: Thing, made: bool, since: u64) -> Result<()> 
         Thing::Parts { bucket, key, id } => bridge::undo::parts(ec2, &bucket, &key, id, since).await,
         Thing::Object { bucket, key, token } => bridge::undo::object(ec2, &bucket, &key, &token).await,
         Thing::Task { token, id } => bridge::undo::task(ec2, &token, id).await,
+        Thing::Export { token, id, bucket, prefix } => bridge::undo::export(ec2, &token, id, &bucket, &prefix).await,
     }
 }
 

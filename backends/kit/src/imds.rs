@@ -13,8 +13,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bakehouse_api::{Cx, Error, Kind, Result};
-use rand::Rng;
-use tokio::net::UnixListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use rand::RngExt;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
 pub use tree::Identity;
@@ -40,8 +43,11 @@ impl Service {
         let router = Router::new().fallback(answer).with_state(known);
         let cx = cx.clone();
         let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                cx.warn(format!("the metadata service for the guest stopped: {error}"));
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => drop(tokio::spawn(serve(stream, router.clone()))),
+                    Err(error) => return cx.warn(format!("the metadata service for the guest stopped: {error}")),
+                }
             }
         });
         Ok(Self { task })
@@ -52,6 +58,13 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Clients that have said all that they will say still want their answer: `nc` closes its side at once.
+async fn serve(stream: UnixStream, router: Router) {
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(stream), service);
+    let _ = connection.await; // a guest that hangs up in the middle is nothing to report
 }
 
 struct Known {
@@ -96,7 +109,7 @@ impl Known {
         }
         match self.tree.find(path) {
             Some(Found::Text(text)) => text.into_response(),
-            Some(Found::Bytes(bytes)) => bytes.into_response(),
+            Some(Found::Bytes(bytes)) => bytes.to_vec().into_response(),
             None => StatusCode::NOT_FOUND.into_response(),
         }
     }

@@ -6,6 +6,7 @@ pub mod boot_command;
 pub mod cloud_init;
 pub mod communicator;
 pub mod digest;
+pub mod disks;
 pub mod download;
 pub mod extents;
 pub mod floppy;

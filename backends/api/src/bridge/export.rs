@@ -10,8 +10,11 @@ use super::Via;
 pub struct Export {
     /// `ami-...`
     pub image: String,
-    /// A folder that is there, for the disks.
+    /// A folder that is there, for the disks. What an interrupted export has brought stays in it, and the next one
+    /// goes on with that.
     pub into: PathBuf,
+    /// Every volume; else the one to boot from.
+    pub all: bool,
     /// [`Via::EbsDirect`] or [`Via::Image`].
     pub via: Option<Via>,
     /// Where the way through a bucket puts the disk, and below which name.
@@ -19,6 +22,8 @@ pub struct Export {
     pub prefix: Option<String>,
     /// The service's role; none: `vmimport`.
     pub role: Option<String>,
+    /// Requests under way at once.
+    pub lanes: Option<usize>,
 }
 
 /// Disks that came here, raw and with holes, the one to boot from first.
@@ -28,6 +33,9 @@ pub struct Exported {
     pub image: String,
     pub name: String,
     pub disks: Vec<PathBuf>,
+    /// Of the disks, and what came over the network in this run.
+    pub bytes: u64,
+    pub received: u64,
     pub architecture: String,
     /// Empty where the image does not say.
     pub boot_mode: String,

@@ -320,7 +320,7 @@ async fn converted(cx: &Cx, source: &Source, format: &str, options: &[&str]) -> 
 }
 
 /// The refusals that everybody meets once.
-fn explained(error: Error) -> Error {
+pub fn explained(error: Error) -> Error {
     let message = error.message().to_lowercase();
     match () {
         () if message.contains("service role") || message.contains("vmimport") => error.hint(

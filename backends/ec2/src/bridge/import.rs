@@ -28,7 +28,7 @@ pub async fn import(cx: &Cx, ec2: &Ec2, account: &AccountOptions, import: &Impor
     let number = cx.interruptible(ec2.session.account()).await?;
     let ami = ami_options(import);
     let names = Names::find(cx, ec2, None, &ami).await?;
-    let sources = source::open(cx, &import.disks).await?;
+    let sources = source::bootable(cx, &import.disks).await?;
     fits(&sources, import)?;
     let layout = layout::find(cx, &sources[0], import).await?;
     let pace = Pace::image(account.access.aws_polling.as_ref());

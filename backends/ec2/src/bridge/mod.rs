@@ -4,6 +4,8 @@ mod blocks;
 mod bucket;
 mod direct;
 mod export;
+mod export_task;
+mod fetch;
 mod import;
 mod lanes;
 mod layout;
@@ -11,8 +13,9 @@ mod ledger;
 mod meter;
 mod parent;
 mod parts;
+mod reader;
+mod received;
 mod register;
-mod source;
 mod store;
 mod task;
 pub mod undo;
@@ -24,6 +27,7 @@ use bakehouse_api::bridge::{
 };
 use bakehouse_api::{Body, Cx, Diagnostics, Result, async_trait};
 
+use bakehouse_kit::disks as source;
 pub use import::{ami_options, choose};
 
 use crate::check::Check;

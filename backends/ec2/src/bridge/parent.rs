@@ -3,17 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bakehouse_api::event::Unit;
 use bakehouse_api::{Cx, Error, Kind, Result};
-use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use super::blocks::BLOCK;
-use super::lanes::{Lanes, lock, persist};
 use super::ledger::Sum;
 use super::meter::Meter;
+use super::reader::Reader;
 use crate::client::{ApiError, Ec2, Reason};
 
 const RECORD: usize = 4 + 32;
@@ -31,20 +30,20 @@ pub async fn sums(cx: &Cx, ec2: &Ec2, id: &str, lanes: usize) -> Result<Sums> {
 }
 
 async fn read(cx: &Cx, ec2: &Ec2, id: &str, most: usize) -> Result<Sums> {
-    let reader = Arc::new(Reader { ebs: ec2.ebs(), id: id.to_owned(), lanes: Mutex::new(Lanes::new(most)) });
+    let reader = Arc::new(Reader::new(ec2, id, most));
     let mut waiting = match reader.list().await {
-        Ok(blocks) => blocks,
+        Ok(listing) => listing.blocks,
         Err(error) => return Err(explained(ec2, id, error).await),
     };
     let mut meter = Meter::new(cx, "read the parent", waiting.len() as u64 * BLOCK, Unit::Bytes);
     let mut reads: JoinSet<Result<(u32, Sum), ApiError>> = JoinSet::new();
     let mut sums = Sums::new();
     while !waiting.is_empty() || !reads.is_empty() {
-        while reads.len() < lock(&reader.lanes).open()
+        while reads.len() < reader.room()
             && let Some((index, token)) = waiting.pop()
         {
             let reader = reader.clone();
-            reads.spawn(async move { reader.sum(index, &token).await.map(|sum| (index, sum)) });
+            reads.spawn(async move { reader.block(index, &token).await.map(|block| (index, block.sum)) });
         }
         let Some(read) = reads.join_next().await else { continue };
         match read.map_err(|error| Error::new(Kind::Internal, error))? {
@@ -61,47 +60,6 @@ async fn explained(ec2: &Ec2, id: &str, error: ApiError) -> Error {
     let missing = error.is(Reason::NotFound);
     let error = ec2.explain(format!("reading the parent snapshot {id}"), error).await;
     if missing { error.hint("a parent is a completed snapshot of this account, in the region of the import") } else { error }
-}
-
-struct Reader {
-    ebs: aws_sdk_ebs::Client,
-    id: String,
-    lanes: Mutex<Lanes>,
-}
-
-impl Reader {
-    /// Indexes with the tokens by which the blocks are read.
-    async fn list(&self) -> Result<Vec<(u32, String)>, ApiError> {
-        let mut pages = self.ebs.list_snapshot_blocks().snapshot_id(&self.id).into_paginator().send();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page?;
-            let listed = page.blocks().iter().filter_map(|block| {
-                let index = u32::try_from(block.block_index()?).ok()?;
-                Some((index, block.block_token()?.to_owned()))
-            });
-            all.extend(listed);
-        }
-        Ok(all)
-    }
-
-    async fn sum(&self, index: u32, token: &str) -> Result<Sum, ApiError> {
-        persist(&self.lanes, || {
-            let index = i32::try_from(index).unwrap_or(i32::MAX);
-            let request = self.ebs.get_snapshot_block().snapshot_id(&self.id).block_index(index).block_token(token);
-            async move {
-                let answer = request.send().await?;
-                let data = answer.block_data.collect().await.map_err(|error| ApiError {
-                    reason: Reason::Unclear,
-                    code: String::new(),
-                    message: error.to_string(),
-                    request_id: None,
-                })?;
-                Ok(Sha256::digest(data.into_bytes()).into())
-            }
-        })
-        .await
-    }
 }
 
 fn place(cx: &Cx, id: &str) -> PathBuf {

@@ -6,6 +6,7 @@ use aws_sdk_ec2::types::Tag;
 use aws_sdk_s3::types::MultipartUpload;
 use bakehouse_api::{Error, Result};
 
+use super::export_task;
 use super::task::{self, Made};
 use crate::client::{ApiError, Ec2, Look, Pace, Reason, Stop, poll};
 use crate::held::{self, RUN_TAG, Young, delete_snapshot, found};
@@ -109,6 +110,29 @@ pub async fn task(ec2: &Ec2, token: &str, id: Option<String>) -> Result<()> {
         delete_snapshot(ec2, &snapshot, Young::NOT).await?;
     }
     Ok(())
+}
+
+/// Cancels the task, and removes what it has written.
+pub async fn export(ec2: &Ec2, token: &str, id: Option<String>, bucket: &str, prefix: &str) -> Result<()> {
+    let Some(id) = found(id, || export_task::of_token(ec2, token)).await? else { return Ok(()) };
+    match ec2.api.cancel_export_task().export_task_id(&id).send().await.map_err(ApiError::from) {
+        Err(error) if error.passes() || error.is(Reason::Denied) => {
+            return Err(Error::from(error).context(format!("cancelling {id}")));
+        }
+        _ => {} // as above
+    }
+    poll(&format!("{id} to end"), CANCELLED, || async {
+        match export_task::active(ec2, &id).await {
+            Ok(true) => Ok(Look::Yet("active".into())),
+            Ok(false) => Ok(Look::Done(())),
+            Err(error) if error.is(Reason::NotFound) => Ok(Look::Done(())),
+            Err(error) => Err(Stop::Api(error)),
+        }
+    })
+    .await?;
+    let key = export_task::key(prefix, &id);
+    let failed = |error: ApiError| Error::from(error).context(format!("removing s3://{bucket}/{key}"));
+    held::gone(ec2.s3().delete_object().bucket(bucket).key(&key).send().await).map_err(failed)
 }
 
 #[cfg(test)]

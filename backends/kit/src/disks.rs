@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use bakehouse_api::{Cx, Error, Kind, Result};
 use bakehouse_boxes::disk::{self, DiskError};
 use bakehouse_boxes::{ova, read};
-use bakehouse_kit::process::Program;
+
 use serde_json::json;
+
+use crate::process::Program;
 
 /// A box unpacks to so much at most.
 const MOST: u64 = 1 << 44;
@@ -35,7 +37,16 @@ impl Source {
     }
 }
 
-/// The disks in these files, the one to boot from first.
+/// The disks in these files, the one to boot from first, which something could start from.
+pub async fn bootable(cx: &Cx, files: &[PathBuf]) -> Result<Vec<Source>> {
+    let all = open(cx, files).await?;
+    match all.first() {
+        None => Err(Error::new(Kind::Config, "no disk is named")),
+        Some(first) => starts(first).map(|()| all),
+    }
+}
+
+/// The disks in these files.
 pub async fn open(cx: &Cx, files: &[PathBuf]) -> Result<Vec<Source>> {
     let mut all = Vec::new();
     for file in files {
@@ -43,10 +54,7 @@ pub async fn open(cx: &Cx, files: &[PathBuf]) -> Result<Vec<Source>> {
         let found = of_file(cx, &file).await.map_err(|error| error.context(format!("opening {}", file.display())))?;
         all.extend(found);
     }
-    match all.first() {
-        None => Err(Error::new(Kind::Config, "no disk is named")),
-        Some(first) => bootable(first).map(|()| all),
-    }
+    Ok(all)
 }
 
 async fn of_file(cx: &Cx, file: &Path) -> Result<Vec<Source>> {
@@ -194,7 +202,7 @@ fn disks_of(summary: &read::Summary, folder: &Path) -> Result<Vec<String>> {
 }
 
 /// A machine starts from a boot sector or a partition table.
-fn bootable(first: &Source) -> Result<()> {
+fn starts(first: &Source) -> Result<()> {
     let mut head = vec![0; 1024];
     let data = disk::open(&first.path)?.read(0, &mut head)?;
     if data && (head[510..512] == [0x55, 0xaa] || head[512..520] == *b"EFI PART") {
