@@ -84,7 +84,8 @@ async fn one_vmdk(cx: &Cx, from: PathBuf, to: PathBuf) -> Result<()> {
         let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut raw = Raw::open(&from)?;
         let id = libdeflater::crc32(name.as_bytes());
-        Ok(vmdk::write(&mut raw, &name, id, &mut file, &mut |_| going_on(&work))?)
+        vmdk::write(&mut raw, &name, id, &mut file, &mut |_| going_on(&work))
+            .map_err(|error| Error::new(Kind::Host, error).context(format!("writing {}", to.display())))
     })
     .await
 }

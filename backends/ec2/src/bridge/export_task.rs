@@ -45,7 +45,8 @@ pub async fn image(cx: &Cx, ec2: &Ec2, export: &Export) -> Result<Brought> {
         .client_token(&token)
         .set_tag_specifications(tagged([(ResourceType::ExportImageTask, mark.as_slice())]));
     let thing = |id| Thing::Export { token: token.clone(), id, bucket: bucket.clone(), prefix: prefix.clone() };
-    let begun = acquire(cx, ec2, &format!("exporting {}", export.image), thing(None), async {
+    let doing = format!("exporting {}", export.image);
+    let begun = acquire(cx, ec2, &doing, thing(None), async {
         let id = request.send().await.map_err(ApiError::from)?.export_image_task_id;
         Ok((id.clone(), thing(id)))
     });
