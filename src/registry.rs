@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bakehouse_api::instance::Launcher;
 use bakehouse_api::{Backend, Bridge, DataSource, Error, Kind, Result};
 
 /// In the order they are listed to users.
@@ -73,4 +74,9 @@ pub fn need_bridge() -> Result<Arc<dyn Bridge>> {
         Error::new(Kind::Missing, "this program was built without its backend for AWS")
             .hint("build it with the feature `ec2`: cargo build --release --features ec2")
     })
+}
+
+/// What boots a disk on this machine as EC2 would.
+pub fn launcher() -> Arc<dyn Launcher> {
+    bakehouse_qemu::launcher()
 }

@@ -3,6 +3,7 @@
 mod kind;
 mod qcow2;
 mod raw;
+mod reader;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 pub use kind::{Kind, kind};
 pub use qcow2::Qcow2;
 pub use raw::Raw;
+pub use reader::Reader;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {

@@ -11,10 +11,8 @@ pub struct Quiet;
 
 impl Reporter for Quiet {
     fn event(&mut self, event: &Event) {
-        let shown = matches!(
-            event.kind,
-            EventKind::Warning { .. } | EventKind::Error { .. } | EventKind::UndoFailed { .. }
-        );
+        let shown =
+            matches!(event.kind, EventKind::Warning { .. } | EventKind::Error { .. } | EventKind::UndoFailed { .. });
         if shown {
             for line in ui::lines(event) {
                 let _ = writeln!(std::io::stderr().lock(), "{}", line.text);

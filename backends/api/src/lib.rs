@@ -15,6 +15,7 @@ pub mod diag;
 pub mod error;
 pub mod event;
 pub mod guest;
+pub mod instance;
 pub mod keyboard;
 pub mod number;
 pub mod options;

@@ -11,6 +11,7 @@ pub mod extents;
 pub mod floppy;
 pub mod glob;
 pub mod http;
+pub mod imds;
 pub mod iso9660;
 pub mod media;
 pub mod output;

@@ -188,9 +188,13 @@ pub fn reason(code: &str) -> Reason {
         | "RequestTimeout"
         | "ServiceUnavailable"
         | "Unavailable" => Reason::Unclear,
-        "NoSuchBucket" | "NoSuchKey" | "NoSuchUpload" | "NoSuchEntity" | "ResourceNotFoundException" | "ParameterNotFound" | "InvalidAMIID.Unavailable" => {
-            Reason::NotFound
-        }
+        "NoSuchBucket"
+        | "NoSuchKey"
+        | "NoSuchUpload"
+        | "NoSuchEntity"
+        | "ResourceNotFoundException"
+        | "ParameterNotFound"
+        | "InvalidAMIID.Unavailable" => Reason::NotFound,
         "EntityAlreadyExists" => Reason::Duplicate,
         code if code.contains("NotFound") => Reason::NotFound,
         code if code.ends_with(".Duplicate") => Reason::Duplicate,
