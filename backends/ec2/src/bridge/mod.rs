@@ -12,6 +12,7 @@ mod meter;
 mod parent;
 mod parts;
 mod register;
+mod small;
 mod source;
 mod store;
 mod task;
@@ -96,7 +97,7 @@ impl Bridge for Crossing {
 
     async fn read(&self, cx: &Cx, account: &AccountOptions, object: &Object) -> Result<Option<Found>> {
         let ec2 = self.beside(cx, account, &object.bucket).await?;
-        cx.interruptible(store::read(&ec2, object)).await
+        cx.interruptible(small::read(&ec2, object)).await
     }
 
     async fn write(
@@ -109,6 +110,6 @@ impl Bridge for Crossing {
         current: &Current,
     ) -> Result<bool> {
         let ec2 = self.beside(cx, account, &object.bucket).await?;
-        cx.interruptible(store::write(&ec2, object, content_type, bytes, current)).await
+        cx.interruptible(small::write(&ec2, object, content_type, bytes, current)).await
     }
 }
