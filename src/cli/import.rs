@@ -178,7 +178,7 @@ pub fn run(args: &Args, machine_readable: bool) -> Result<End> {
         name: "import",
         telling: &args.telling,
         machine_readable,
-        force: args.way.force,
+        force: false,
         leave: args.way.keep_partial,
         secrets: Secrets::default(),
     };
@@ -215,6 +215,7 @@ impl Args {
             parent: way.parent.clone(),
             skip_unwritten: way.skip_unwritten,
             lanes: way.parallel,
+            unchecked: way.force,
             keep_partial: way.keep_partial,
             bucket: way.bucket.clone(),
             key: way.key.clone(),

@@ -118,10 +118,9 @@ fn prepare(body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn PostPro
 
 fn import(options: &ImportOptions, disks: Vec<PathBuf>) -> Import {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let encryption = options.ami_encrypt.then(|| Encryption {
-        key: given(&options.ami_kms_key),
-        region_keys: options.region_kms_key_ids.clone(),
-    });
+    let encryption = options
+        .ami_encrypt
+        .then(|| Encryption { key: given(&options.ami_kms_key), region_keys: options.region_kms_key_ids.clone() });
     Import {
         disks,
         via: options.via,
@@ -145,7 +144,6 @@ fn import(options: &ImportOptions, disks: Vec<PathBuf>) -> Import {
         replace: options.force_deregister,
         parent: given(&options.parent_snapshot),
         bucket: given(&options.s3_bucket_name),
-        key: None,
         format: given(&options.format),
         object_encryption: options.s3_encryption,
         object_key: given(&options.s3_encryption_key),
@@ -155,7 +153,7 @@ fn import(options: &ImportOptions, disks: Vec<PathBuf>) -> Import {
         platform: options.platform,
         skip_unwritten: options.skip_unwritten,
         lanes: options.parallel,
-        keep_partial: false,
+        ..Import::default()
     }
 }
 
@@ -198,6 +196,7 @@ impl PostProcessor for AmazonImport {
         let bridge = registry::need_bridge()?;
         let format = options.format.as_deref().filter(|format| !format.is_empty());
         let mut import = import(options, disks(artifact, format)?);
+        import.unchecked = cx.settings().force;
         import.key = options.s3_key_name.as_ref().map(|key| key.render([])).transpose()?;
         let imported = bridge.import(cx, &options.account, &import).await?;
         Ok(Outcome { artifact: Some(imported.artifact), keep_by_default: false, must_keep: false })
@@ -219,7 +218,10 @@ mod tests {
         };
         let (disk, note) = (file("disk", b"QFI\xfb..."), file("notes.txt", b"hello"));
         let (vmdk, other) = (file("d.vmdk", b"KDMV..."), file("e.vmdk", b"KDMV..."));
-        let artifact = |files: &[&PathBuf]| Artifact { files: files.iter().map(|it| (*it).clone()).collect(), ..Artifact::default() };
+        let artifact = |files: &[&PathBuf]| Artifact {
+            files: files.iter().map(|it| (*it).clone()).collect(),
+            ..Artifact::default()
+        };
         assert_eq!(disks(&artifact(&[&note, &disk]), None).unwrap(), [disk.clone()]);
         assert_eq!(disks(&artifact(&[&disk, &vmdk, &other]), Some("vmdk")).unwrap(), [vmdk, other]);
         let error = disks(&artifact(&[&disk]), Some("ova")).unwrap_err();

@@ -61,7 +61,8 @@ fn ended(cloud: &Cloud, way: &str, signal: Signal, after: u64) -> bool {
     let sandbox = cloud.sandbox();
     let disk = small(&sandbox);
     let before = all_calls(cloud);
-    let mut child = sandbox.command(&command(&disk, &options(way))).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        sandbox.command(&command(&disk, &options(way))).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
     while all_calls(cloud) - before < after && child.try_wait().unwrap().is_none() {
         assert!(began.elapsed() < Duration::from_secs(120), "{when}: it stands still");
@@ -112,7 +113,8 @@ fn an_upload_goes_on_where_it_was_ended() {
         let sandbox = cloud.sandbox();
         let disk = small(&sandbox);
         let slowly = [&["--parallel", "4"][..], keep].concat();
-        let mut child = sandbox.command(&command(&disk, &slowly)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            sandbox.command(&command(&disk, &slowly)).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let began = Instant::now();
         while calls(&cloud, "ebs:PutSnapshotBlock") < all / 2 {
             assert!(began.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none());

@@ -15,7 +15,11 @@ fn calls_that_fail_for_a_while_are_made_again() {
     let cut = |action: &str| json!({ "kind": "cut", "action": action, "executed": true });
     for (name, faults, options) in [
         ("throttled", vec![throttled], direct),
-        ("a 500 on a block", vec![json!({ "kind": "internal", "action": "PutSnapshotBlock", "nth": 3, "times": 5 })], direct),
+        (
+            "a 500 on a block",
+            vec![json!({ "kind": "internal", "action": "PutSnapshotBlock", "nth": 3, "times": 5 })],
+            direct,
+        ),
         ("answers lost", ["StartSnapshot", "PutSnapshotBlock", "RegisterImage"].map(cut).to_vec(), direct),
         ("the answer of the completion lost", vec![cut("CompleteSnapshot")], direct),
         ("the task's answer lost", vec![cut("ImportSnapshot"), cut("RegisterImage")], bucket),
@@ -52,21 +56,39 @@ fn mistakes_are_explained_and_leave_nothing() {
     make_bucket(&cloud, "eu-west-1", "far-away");
     let before = cloud.state();
     let disk = small(&sandbox);
-    let denied = |service: &str, action: &str, code: &str| {
-        json!({ "service": service, "action": action, "status": 403, "code": code, "message": "Not you", "times": 0 })
-    };
+    let denied = |service: &str, action: &str, code: &str| json!({ "service": service, "action": action, "status": 403, "code": code, "message": "Not you", "times": 0 });
     for (given, options, faults, words) in [
         (&text, &[][..], vec![], &["not a disk", "qcow2, raw, vmdk"][..]),
         (&blank, &[], vec![], &["no boot sector and no partition table"]),
         (&broken, &[], vec![], &["qemu-img"]),
         (&disk, &["--volume-size", "0"], vec![], &["volume_size"]),
         (&disk, &["--via", "snapshot"], vec![], &["needs `s3_bucket_name`"]),
-        (&disk, &["--via", "snapshot", "--bucket", "nowhere-at-all"], vec![], &["there is no bucket `nowhere-at-all`", "aws s3 mb"]),
-        (&disk, &["--via", "snapshot", "--bucket", "far-away"], vec![], &["eu-west-1", "us-east-1", "take a bucket of us-east-1"]),
+        (
+            &disk,
+            &["--via", "snapshot", "--bucket", "nowhere-at-all"],
+            vec![],
+            &["there is no bucket `nowhere-at-all`", "aws s3 mb"],
+        ),
+        (
+            &disk,
+            &["--via", "snapshot", "--bucket", "far-away"],
+            vec![],
+            &["eu-west-1", "us-east-1", "take a bucket of us-east-1"],
+        ),
         (&disk, &["--via", "snapshot", "--bucket", BUCKET], vec![], &["vmimport", "docs/guides/aws.md"]),
         (&disk, &["--via", "image", "--bucket", BUCKET], vec![], &["vmimport", "docs/guides/aws.md"]),
-        (&disk, &[], vec![denied("ebs", "StartSnapshot", "AccessDeniedException")], &["starting a snapshot", "Not you", "permission"]),
-        (&disk, &[], vec![denied("ebs", "PutSnapshotBlock", "AccessDeniedException")], &["putting a block", "permission"]),
+        (
+            &disk,
+            &[],
+            vec![denied("ebs", "StartSnapshot", "AccessDeniedException")],
+            &["starting a snapshot", "Not you", "permission"],
+        ),
+        (
+            &disk,
+            &[],
+            vec![denied("ebs", "PutSnapshotBlock", "AccessDeniedException")],
+            &["putting a block", "permission"],
+        ),
         (&disk, &["--regions", "atlantis-1"], vec![], &["no region `atlantis-1`"]),
         (&disk, &["--parent", "snap-0123456789abcdef0"], vec![], &["parent snapshot", "completed snapshot"]),
     ] {

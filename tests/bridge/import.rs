@@ -17,7 +17,15 @@ fn block_by_block_into_two_regions() {
     let cloud = Cloud::start();
     let sandbox = cloud.sandbox();
     let options = [
-        "--tag", "Name=web", "--snapshot-tag", "Kind=root", "--regions", "us-west-2", "--users", "111122223333", "--imds",
+        "--tag",
+        "Name=web",
+        "--snapshot-tag",
+        "Kind=root",
+        "--regions",
+        "us-west-2",
+        "--users",
+        "111122223333",
+        "--imds",
     ];
     let (done, made) = import(&sandbox, &tiny(), &options);
     done.ok();
@@ -37,7 +45,9 @@ fn block_by_block_into_two_regions() {
         assert_eq!(snapshot["tags"], json!({ "Name": "web", "Kind": "root" }), "{snapshot:#}");
     }
     let told = image(&cloud, id);
-    for (name, value) in [("architecture", "x86_64"), ("virtualizationType", "hvm"), ("enaSupport", "true"), ("imdsSupport", "v2.0")] {
+    for (name, value) in
+        [("architecture", "x86_64"), ("virtualizationType", "hvm"), ("enaSupport", "true"), ("imdsSupport", "v2.0")]
+    {
         assert_eq!(element(&told, name), value, "{name}: {told}");
     }
     assert_eq!(element(&told, "bootMode"), made["boot_mode"].as_str().unwrap());
@@ -50,10 +60,9 @@ fn block_by_block_into_two_regions() {
 fn through_a_bucket_as_it_is_and_by_the_service() {
     let cloud = Cloud::start();
     prepare_import(&cloud);
-    for (via, more) in [
-        ("snapshot", &[][..]),
-        ("image", &["--license-type", "BYOL", "--platform", "linux", "--format", "raw"]),
-    ] {
+    for (via, more) in
+        [("snapshot", &[][..]), ("image", &["--license-type", "BYOL", "--platform", "linux", "--format", "raw"])]
+    {
         let sandbox = cloud.sandbox();
         let mut options = vec!["--via", via, "--bucket", BUCKET, "--tag", "Name=web"];
         options.extend(more);

@@ -60,7 +60,11 @@ pub fn prepare_import(cloud: &Cloud) {
     let trust = r#"{"Statement": {"Effect": "Allow", "Principal": {"Service": "vmie.amazonaws.com"},
         "Action": "sts:AssumeRole", "Condition": {"StringEquals": {"sts:Externalid": "vmimport"}}}}"#;
     let trust: String = trust.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    query(cloud, "iam", &format!("Action=CreateRole&Version=2010-05-08&RoleName=vmimport&AssumeRolePolicyDocument={trust}"));
+    query(
+        cloud,
+        "iam",
+        &format!("Action=CreateRole&Version=2010-05-08&RoleName=vmimport&AssumeRolePolicyDocument={trust}"),
+    );
 }
 
 pub fn make_bucket(cloud: &Cloud, region: &str, name: &str) {

@@ -58,9 +58,8 @@ pub async fn open(cx: &Cx, files: &[PathBuf]) -> Result<Vec<Source>> {
 }
 
 async fn of_file(cx: &Cx, file: &Path) -> Result<Vec<Source>> {
-    let given = |path: &Path| {
-        Given { origin: file.to_owned(), number: 0, path: path.to_owned(), part: None, foreign: false }
-    };
+    let given =
+        |path: &Path| Given { origin: file.to_owned(), number: 0, path: path.to_owned(), part: None, foreign: false };
     match disk::kind(file)? {
         disk::Kind::Ova => of_ova(cx, file).await,
         disk::Kind::Box => of_box(cx, file).await,
@@ -132,7 +131,8 @@ impl Given {
     }
 }
 
-const KNOWN: &str = "a disk is a file in one of the formats qcow2, raw, vmdk, vhd, vhdx, vdi, or an OVA or a Vagrant box";
+const KNOWN: &str =
+    "a disk is a file in one of the formats qcow2, raw, vmdk, vhd, vhdx, vdi, or an OVA or a Vagrant box";
 
 async fn of_ova(cx: &Cx, file: &Path) -> Result<Vec<Source>> {
     let package = ova::open(file)?;
@@ -142,7 +142,13 @@ async fn of_ova(cx: &Cx, file: &Path) -> Result<Vec<Source>> {
         let part = named.and_then(|file| package.members.iter().find(|part| part.name == file.href));
         let missing = || Error::new(Kind::Input, format!("the OVA does not hold its disk `{}`", disk.id));
         let part = part.ok_or_else(missing)?;
-        let given = Given { origin: file.to_owned(), number, path: file.to_owned(), part: Some((part.offset, part.size)), foreign: true };
+        let given = Given {
+            origin: file.to_owned(),
+            number,
+            path: file.to_owned(),
+            part: Some((part.offset, part.size)),
+            foreign: true,
+        };
         all.push(given.source(cx, disk::Kind::Vmdk).await?);
     }
     Ok(all)
@@ -154,7 +160,8 @@ async fn of_box(cx: &Cx, file: &Path) -> Result<Vec<Source>> {
     cx.message(format!("Unpacking {}", file.display()));
     let summary = blocking(cx, move || {
         std::fs::create_dir(&into).map_err(|error| Error::io(format!("making {}", into.display()), &error))?;
-        let mut step = |_| if work.cancel().is_cancelled() { Err(std::io::Error::other("interrupted")) } else { Ok(()) };
+        let mut step =
+            |_| if work.cancel().is_cancelled() { Err(std::io::Error::other("interrupted")) } else { Ok(()) };
         Ok(read::extract(&path, &into, MOST, &mut step)?)
     })
     .await?;
@@ -171,15 +178,15 @@ async fn of_box(cx: &Cx, file: &Path) -> Result<Vec<Source>> {
 /// As the metadata names them, or the descriptor of a box for VirtualBox.
 fn disks_of(summary: &read::Summary, folder: &Path) -> Result<Vec<String>> {
     let listed = summary.metadata.get("disks").and_then(|disks| disks.as_array()).into_iter().flatten();
-    let listed: Vec<String> =
-        listed.filter_map(|disk| disk.get("path")?.as_str().map(str::to_owned)).collect();
+    let listed: Vec<String> = listed.filter_map(|disk| disk.get("path")?.as_str().map(str::to_owned)).collect();
     let has = |name: &str| summary.members.iter().any(|member| member.name == name);
     let found = match () {
         () if !listed.is_empty() => listed,
         () if has("box.img") => vec!["box.img".to_owned()],
         () if has("box.ovf") => {
             let path = folder.join("box.ovf");
-            let text = std::fs::read(&path).map_err(|error| Error::io(format!("reading {}", path.display()), &error))?;
+            let text =
+                std::fs::read(&path).map_err(|error| Error::io(format!("reading {}", path.display()), &error))?;
             let descriptor = bakehouse_boxes::ovf::parse(&text)?;
             let named = descriptor.disks.iter().filter_map(|disk| {
                 let file = descriptor.files.iter().find(|file| disk.file.as_ref() == Some(&file.id));
@@ -191,7 +198,9 @@ fn disks_of(summary: &read::Summary, folder: &Path) -> Result<Vec<String>> {
     };
     // The names came with the box: only files that were unpacked are meant.
     match found.iter().find(|name| !has(name)) {
-        Some(missing) => Err(Error::new(Kind::Input, format!("the box names the disk `{missing}` and does not hold it"))),
+        Some(missing) => {
+            Err(Error::new(Kind::Input, format!("the box names the disk `{missing}` and does not hold it")))
+        }
         None if found.is_empty() => {
             let provider = summary.provider();
             let error = format!("the box is for {provider} and holds no disk that could be imported");

@@ -94,6 +94,8 @@ pub struct Import {
     /// `AWS` or `BYOL`.
     pub license: Option<String>,
     pub platform: Option<Platform>,
+    /// Import it even if EC2 could not boot it, as far as can be seen.
+    pub unchecked: bool,
     /// Blocks that were never written, as the file says, are left out of an encrypted image too: what they read back as
     /// is anything then. For disks that no tool has rewritten since.
     pub skip_unwritten: bool,

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use aws_sdk_ec2::types::{
-    ImageDiskContainer, ResourceType, SnapshotDiskContainer, Tag, TagSpecification, UserBucket,
-};
+use aws_sdk_ec2::types::{ImageDiskContainer, ResourceType, SnapshotDiskContainer, Tag, TagSpecification, UserBucket};
 use bakehouse_api::bridge::{BootMode, Import, Object, Platform, Stored, Upload};
 use bakehouse_api::{Cx, Error, Kind, Result, UndoId};
 use bakehouse_boxes::disk;
@@ -90,8 +88,9 @@ impl Errand<'_> {
     async fn need_bucket(&self, cx: &Cx) -> Result<()> {
         let bucket = self.bucket();
         if bucket.is_empty() {
-            return Err(Error::new(Kind::Config, "this way needs a bucket: `s3_bucket_name`")
-                .hint("`ebs-direct` needs none"));
+            return Err(
+                Error::new(Kind::Config, "this way needs a bucket: `s3_bucket_name`").hint("`ebs-direct` needs none")
+            );
         }
         let region = cx.interruptible(store::region_of(self.ec2, bucket)).await?;
         match region.filter(|region| *region != self.ec2.region) {
@@ -99,9 +98,8 @@ impl Errand<'_> {
             Some(region) => {
                 let here = &self.ec2.region;
                 let error = format!("the bucket `{bucket}` is in {region}, and the import runs in {here}");
-                Err(Error::new(Kind::Config, error).hint(format!(
-                    "take a bucket of {here}, or import in {region} and copy the image: `ami_regions`"
-                )))
+                Err(Error::new(Kind::Config, error)
+                    .hint(format!("take a bucket of {here}, or import in {region} and copy the image: `ami_regions`")))
             }
         }
     }

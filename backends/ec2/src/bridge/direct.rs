@@ -99,9 +99,8 @@ pub async fn snapshot(cx: &Cx, ec2: &Ec2, source: &Source, order: &Order<'_>) ->
     let id = pending.target.snapshot.clone();
     let doing = format!("sending {} to {id}", source.label());
     let parent = choice.parent.clone();
-    let (sums, sent) = fill(cx, ec2, &mut pending, source, choice, order.lanes)
-        .await
-        .map_err(|error| error.context(&doing))?;
+    let (sums, sent) =
+        fill(cx, ec2, &mut pending, source, choice, order.lanes).await.map_err(|error| error.context(&doing))?;
     close(cx, ec2, &id, &sums).await?;
     cx.say(format!("Waiting for the snapshot {id} to complete"));
     volumes::complete(cx, ec2, &id, order.pace).await?;

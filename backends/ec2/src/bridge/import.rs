@@ -33,7 +33,8 @@ pub async fn import(cx: &Cx, ec2: &Ec2, account: &AccountOptions, import: &Impor
     let layout = layout::find(cx, &sources[0], import).await?;
     let pace = Pace::image(account.access.aws_polling.as_ref());
     let spread = Spread { label: label(import), names, ami, pace };
-    let work = Work { ec2, import, sources: &sources, layout: &layout, label: spread.label_in(&ec2.region), pace, number };
+    let work =
+        Work { ec2, import, sources: &sources, layout: &layout, label: spread.label_in(&ec2.region), pace, number };
     let (via, first, sent) = work.first(cx).await?;
     cx.say("Waiting for AMI to become ready...");
     let image = image::available(cx, ec2, &first.id, pace).await?;
@@ -61,7 +62,8 @@ fn fits(sources: &[Source], import: &Import) -> Result<()> {
         Some(wanted) => {
             let disk = sources[0].label();
             let error = format!("{disk} needs a volume of {needed} GiB, and `volume_size` is {wanted}");
-            Err(Error::new(Kind::Config, error).hint("raise `volume_size`, or shrink the disk and its file systems first"))
+            Err(Error::new(Kind::Config, error)
+                .hint("raise `volume_size`, or shrink the disk and its file systems first"))
         }
     }
 }
@@ -216,7 +218,9 @@ pub fn choose(import: &Import) -> (Via, &'static str) {
         Some(via) => (via, "as it was told"),
         None if set(&import.license) => (Via::Image, "only this way sets a licence"),
         None if import.platform == Some(Platform::Windows) => (Via::Image, "only this way puts drivers into Windows"),
-        None => (Via::EbsDirect, "it needs no bucket and no role, leaves the guest as it is, and sends only what it holds"),
+        None => {
+            (Via::EbsDirect, "it needs no bucket and no role, leaves the guest as it is, and sends only what it holds")
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub async fn find(cx: &Cx, source: &Source, import: &Import) -> Result<Layout> {
     for finding in report.troubles() {
         cx.warn(told(finding));
     }
-    let layout = judge(&report, import, cx.settings().force)?;
+    let layout = judge(&report, import)?;
     let system = report.facts.system.as_deref().unwrap_or("an unknown system");
     let (architecture, mode) = (layout.architecture.as_str(), layout.boot_mode.as_str());
     let mode = if mode.is_empty() { "as EC2 chooses" } else { mode };
@@ -34,8 +34,8 @@ fn told(finding: &Finding) -> String {
     }
 }
 
-fn judge(report: &Report, import: &Import, force: bool) -> Result<Layout> {
-    if report.worst() == Severity::Error && !force {
+fn judge(report: &Report, import: &Import) -> Result<Layout> {
+    if report.worst() == Severity::Error && !import.unchecked {
         let first = report.findings.iter().find(|finding| finding.severity == Severity::Error);
         let seen = first.map(|finding| finding.seen.clone()).unwrap_or_default();
         let error = Error::new(Kind::Input, format!("EC2 could not boot this disk: {seen}"));
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn the_disk_tells_how_it_boots_unless_the_user_does() {
         let told = Import { architecture: Some(Architecture::X86_64), ..Import::default() };
-        let mode = |report: &Report, import: &Import| judge(report, import, false).map(|layout| layout.boot_mode);
+        let mode = |report: &Report, import: &Import| judge(report, import).map(|layout| layout.boot_mode);
         assert_eq!(mode(&report(true, true), &told).unwrap(), BootMode::UefiPreferred);
         assert_eq!(mode(&report(true, false), &told).unwrap(), BootMode::LegacyBios);
         let arm = Import { architecture: Some(Architecture::Arm64), ..Import::default() };
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(mode(&report(true, false), &forced).unwrap(), BootMode::Uefi);
         let tpm = Import { tpm: true, ..told };
         assert!(mode(&report(true, true), &tpm).unwrap_err().message().contains("TPM"));
-        let unknown = judge(&report(true, false), &Import::default(), false).unwrap_err();
+        let unknown = judge(&report(true, false), &Import::default()).unwrap_err();
         assert!(unknown.message().contains("processor"), "{unknown}");
     }
 }

@@ -16,6 +16,7 @@ mod parts;
 mod reader;
 mod received;
 mod register;
+mod small;
 mod store;
 mod task;
 pub mod undo;
@@ -100,7 +101,7 @@ impl Bridge for Crossing {
 
     async fn read(&self, cx: &Cx, account: &AccountOptions, object: &Object) -> Result<Option<Found>> {
         let ec2 = self.beside(cx, account, &object.bucket).await?;
-        cx.interruptible(store::read(&ec2, object)).await
+        cx.interruptible(small::read(&ec2, object)).await
     }
 
     async fn write(
@@ -113,6 +114,6 @@ impl Bridge for Crossing {
         current: &Current,
     ) -> Result<bool> {
         let ec2 = self.beside(cx, account, &object.bucket).await?;
-        cx.interruptible(store::write(&ec2, object, content_type, bytes, current)).await
+        cx.interruptible(small::write(&ec2, object, content_type, bytes, current)).await
     }
 }

@@ -59,7 +59,11 @@ async fn read(cx: &Cx, ec2: &Ec2, id: &str, most: usize) -> Result<Sums> {
 async fn explained(ec2: &Ec2, id: &str, error: ApiError) -> Error {
     let missing = error.is(Reason::NotFound);
     let error = ec2.explain(format!("reading the parent snapshot {id}"), error).await;
-    if missing { error.hint("a parent is a completed snapshot of this account, in the region of the import") } else { error }
+    if missing {
+        error.hint("a parent is a completed snapshot of this account, in the region of the import")
+    } else {
+        error
+    }
 }
 
 fn place(cx: &Cx, id: &str) -> PathBuf {
@@ -85,9 +89,7 @@ pub fn remember(cx: &Cx, id: &str, sums: Sums) {
 /// A snapshot never changes, nor is its id used again.
 fn recall(cx: &Cx, id: &str) -> Option<Sums> {
     let bytes = std::fs::read(place(cx, id)).ok()?;
-    let record = |record: &[u8]| {
-        Some((u32::from_le_bytes(record[..4].try_into().ok()?), record[4..].try_into().ok()?))
-    };
+    let record = |record: &[u8]| Some((u32::from_le_bytes(record[..4].try_into().ok()?), record[4..].try_into().ok()?));
     (bytes.len() % RECORD == 0).then(|| bytes.chunks_exact(RECORD).map(record).collect())?
 }
 

@@ -68,7 +68,9 @@ pub async fn send(
     let (id, undo) = acquire(cx, ec2, &format!("registering {}", label.name), thing(None), async {
         let id = match request.send().await.map_err(ApiError::from) {
             // The answer of the first try was lost.
-            Err(error) if error.is(Reason::Duplicate) => of_snapshot(ec2, &label.name, &of).await?.ok_or(error).map(Some)?,
+            Err(error) if error.is(Reason::Duplicate) => {
+                of_snapshot(ec2, &label.name, &of).await?.ok_or(error).map(Some)?
+            }
             answer => answer?.image_id,
         };
         Ok((id.clone(), thing(id)))

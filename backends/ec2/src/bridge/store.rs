@@ -2,22 +2,20 @@
 //! goes on with the parts that are there.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use aws_config::retry::RetryConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ObjectCannedAcl, ServerSideEncryption, StorageClass,
 };
-use bakehouse_api::bridge::{Current, Found, Object, ObjectEncryption, Stored, Upload};
+use bakehouse_api::bridge::{Object, ObjectEncryption, Stored, Upload};
 use bakehouse_api::event::Unit;
 use bakehouse_api::{Cx, Error, Kind, Result, UndoId};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 
@@ -30,8 +28,6 @@ use crate::held::{self, RUN_TAG, Thing, acquire};
 
 /// Parts under way at once, of at least 8 MiB each.
 pub const LANES: usize = 8;
-/// Longer ones are no catalogs.
-const SMALL: i64 = 20 << 20;
 
 /// What is put, besides what the upload says.
 pub struct Cargo {
@@ -237,16 +233,13 @@ impl Putting<'_> {
     }
 
     /// A new upload, or one that was cut off. The undo of its parts comes first.
-    async fn begin(
-        &self,
-        place: &std::path::Path,
-        token: Option<String>,
-    ) -> Result<(UndoId, Option<Ledger>, Target)> {
+    async fn begin(&self, place: &std::path::Path, token: Option<String>) -> Result<(UndoId, Option<Ledger>, Target)> {
         let (bucket, key) = self.object();
         if let Some((target, ledger)) = Ledger::resume::<Target>(self.cx, place)? {
             let known = self.ec2.s3().list_parts().bucket(bucket).key(&target.key).upload_id(&target.id).max_parts(1);
             if known.send().await.is_ok() {
-                let parts = Thing::Parts { bucket: bucket.into(), key: target.key.clone(), id: Some(target.id.clone()) };
+                let parts =
+                    Thing::Parts { bucket: bucket.into(), key: target.key.clone(), id: Some(target.id.clone()) };
                 let undo = self.cx.hold(held::undo(self.ec2, &parts, true))?;
                 let count = ledger.pieces.len();
                 self.cx.say(format!("Going on with s3://{bucket}/{}: {count} parts are there already", target.key));
@@ -447,50 +440,6 @@ impl Sender {
         })
         .await?;
         Ok((part.number, Piece { sum, receipt: answer.e_tag.unwrap_or_default() }, part.read))
-    }
-}
-
-/// A small object; none when there is no such.
-pub async fn read(ec2: &Ec2, object: &Object) -> Result<Option<Found>> {
-    let doing = format!("reading {object}");
-    let answer = ec2.s3().get_object().bucket(&object.bucket).key(&object.key).send().await.map_err(ApiError::from);
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) if error.code == "NoSuchKey" => return Ok(None),
-        Err(error) => return Err(ec2.explain(doing, error).await),
-    };
-    if answer.content_length().is_some_and(|length| length > SMALL) {
-        return Err(Error::new(Kind::Input, format!("{object} is longer than {} MiB", SMALL >> 20)).context(doing));
-    }
-    let etag = answer.e_tag.clone().unwrap_or_default();
-    let bytes = answer.body.collect().await.map_err(|error| Error::new(Kind::Host, error).context(doing))?;
-    Ok(Some(Found { bytes: bytes.to_vec(), etag }))
-}
-
-/// False: it is not any more what `current` says.
-pub async fn write(
-    ec2: &Ec2,
-    object: &Object,
-    content_type: &str,
-    bytes: Vec<u8>,
-    current: &Current,
-) -> Result<bool> {
-    let request = ec2
-        .s3()
-        .put_object()
-        .bucket(&object.bucket)
-        .key(&object.key)
-        .content_type(content_type)
-        .checksum_sha256(STANDARD.encode(Sha256::digest(&bytes)))
-        .body(ByteStream::from(bytes));
-    let request = match current {
-        Current::Absent => request.if_none_match("*"),
-        Current::Etag(etag) => request.if_match(etag),
-    };
-    match request.send().await.map_err(ApiError::from) {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.code.as_str(), "PreconditionFailed" | "ConditionalRequestConflict") => Ok(false),
-        Err(error) => Err(ec2.explain(format!("writing {object}"), error).await),
     }
 }
 

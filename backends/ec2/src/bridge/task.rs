@@ -170,7 +170,8 @@ mod tests {
         let seen = of_snapshot(&task("completed", ""));
         assert!(seen.completed && !seen.active);
         assert_eq!(seen.made.snapshots, ["snap-1"]);
-        let failed = of_snapshot(&task("deleted", "ClientError: Disk validation failed [Unsupported VMDK File Format]"));
+        let failed =
+            of_snapshot(&task("deleted", "ClientError: Disk validation failed [Unsupported VMDK File Format]"));
         assert!(!failed.active && !failed.completed);
         let error = explained("import-snap-1", &failed);
         assert!(error.message().contains("Unsupported VMDK File Format"), "{error}");

@@ -61,9 +61,8 @@ pub async fn parts(ec2: &Ec2, bucket: &str, key: &str, id: Option<String>, since
 /// Those of this very object that were begun after the undo was noted.
 fn begun(uploads: &[MultipartUpload], key: &str, since: u64) -> Vec<String> {
     let ours = uploads.iter().filter(|upload| upload.key() == Some(key));
-    let late = ours.filter(|upload| {
-        upload.initiated().is_none_or(|at| u64::try_from(at.secs()).unwrap_or(0) + SKEW >= since)
-    });
+    let late =
+        ours.filter(|upload| upload.initiated().is_none_or(|at| u64::try_from(at.secs()).unwrap_or(0) + SKEW >= since));
     late.filter_map(|upload| upload.upload_id().map(str::to_owned)).collect()
 }
 
