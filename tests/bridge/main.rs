@@ -4,6 +4,7 @@
 
 #[path = "../ec2/cloud.rs"]
 mod cloud;
+mod down;
 mod ends;
 mod faults;
 mod import;

@@ -14,7 +14,8 @@ const UP: Duration = Duration::from_secs(300);
 fn ctrl_c_presses_the_power_button() {
     let sandbox = Sandbox::new();
     let disk = tiny().display().to_string();
-    let mut command = sandbox.command(&["run", &disk, "--memory", "256", "--serial", "serial.log"]);
+    let mut command =
+        sandbox.command(&["run", &disk, "--memory", "256", "--disk-interface", "virtio", "--serial", "serial.log"]);
     let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let said = || std::fs::read(sandbox.path("serial.log")).unwrap_or_default();
     let says = |words: &str| String::from_utf8_lossy(&said()).contains(words);

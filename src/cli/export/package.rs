@@ -72,7 +72,11 @@ async fn qcow2(cx: &Cx, from: &Path, to: &Path) -> Result<()> {
     let convert = Program::new("qemu-img").args(["convert", "-W", "-m", "16", "-f", "raw", "-O", "qcow2"]);
     convert.arg(from).arg(to).check(cx).await.map_err(|error| {
         let error = Error::from(error);
-        if error.kind() == Kind::Missing { error.hint("Debian and Ubuntu have it in the package `qemu-utils`") } else { error }
+        if error.kind() == Kind::Missing {
+            error.hint("Debian and Ubuntu have it in the package `qemu-utils`")
+        } else {
+            error
+        }
     })?;
     Ok(())
 }
@@ -121,11 +125,7 @@ async fn vagrant_box(cx: &Cx, disks: &[PathBuf], guest: Guest, to: &Path) -> Res
 }
 
 /// On a thread of its own, into a file that gets its name when it is complete.
-async fn written(
-    cx: &Cx,
-    to: PathBuf,
-    work: impl FnOnce(std::fs::File) -> Result<()> + Send + 'static,
-) -> Result<()> {
+async fn written(cx: &Cx, to: PathBuf, work: impl FnOnce(std::fs::File) -> Result<()> + Send + 'static) -> Result<()> {
     let output = Output::create(cx, &to)?;
     let file = output.file()?;
     let done = blocking(cx, move || work(file)).await;

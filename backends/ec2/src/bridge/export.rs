@@ -109,9 +109,12 @@ fn choose(export: &Export) -> Result<(Via, &'static str)> {
     match export.via {
         Some(Via::Snapshot) => Err(Error::new(Kind::Config, "an image cannot be exported by `snapshot`")
             .hint("take `ebs-direct`, or `image`, which goes through a bucket")),
-        Some(Via::Image) if !bucket => Err(Error::new(Kind::Config, "the way `image` needs a bucket").hint("name one: --bucket")),
+        Some(Via::Image) if !bucket => {
+            Err(Error::new(Kind::Config, "the way `image` needs a bucket").hint("name one: --bucket"))
+        }
         Some(Via::Image) if export.all => {
-            Err(Error::new(Kind::Config, "the service behind `image` exports one volume").hint("take `ebs-direct` for all"))
+            Err(Error::new(Kind::Config, "the service behind `image` exports one volume")
+                .hint("take `ebs-direct` for all"))
         }
         Some(way) => Ok((way, "it was asked for")),
         None if bucket && !export.all => Ok((Via::Image, "a bucket is named")),
@@ -140,7 +143,8 @@ mod tests {
 
     #[test]
     fn the_way_is_chosen_by_what_is_given() {
-        let via = |via, bucket, all| choose(&asked(via, bucket, all)).map(|(via, _)| via).map_err(|error| error.to_string());
+        let via =
+            |via, bucket, all| choose(&asked(via, bucket, all)).map(|(via, _)| via).map_err(|error| error.to_string());
         assert_eq!(via(None, false, false), Ok(Via::EbsDirect));
         assert_eq!(via(None, true, false), Ok(Via::Image));
         assert_eq!(via(None, true, true), Ok(Via::EbsDirect));

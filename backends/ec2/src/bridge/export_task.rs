@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_ec2::types::{DiskImageFormat, ExportImageTask, ExportTaskS3LocationRequest, ResourceType, Tag};
@@ -10,6 +11,7 @@ use bakehouse_api::bridge::{Export, Object};
 use bakehouse_api::event::Unit;
 use bakehouse_api::{Cx, Error, Kind, Progress, Result};
 use bakehouse_boxes::gzip::is_zero;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use super::export::Brought;
@@ -21,13 +23,16 @@ use super::{bucket, store};
 use crate::client::{ApiError, Ec2, Look, Reason, Stop, tagged, token, wait};
 use crate::held::{RUN_TAG, Thing, acquire};
 
-/// Of one request, of which a few are under way.
-const PIECE: u64 = 8 << 20;
+/// Written at once.
+const PIECE: u64 = 4 << 20;
+const HOLE: usize = 64 << 10;
+/// Requests under way.
 const LANES: usize = 8;
 
 pub async fn image(cx: &Cx, ec2: &Ec2, export: &Export) -> Result<Brought> {
     let bucket = export.bucket.clone().unwrap_or_default();
-    if let Some(region) = cx.interruptible(store::region_of(ec2, &bucket)).await?.filter(|region| *region != ec2.region) {
+    if let Some(region) = cx.interruptible(store::region_of(ec2, &bucket)).await?.filter(|region| *region != ec2.region)
+    {
         let error = format!("the bucket `{bucket}` is in {region}, and the image is in {}", ec2.region);
         return Err(Error::new(Kind::Config, error).hint(format!("take a bucket of {}", ec2.region)));
     }
@@ -129,19 +134,22 @@ async fn fetch(cx: &Cx, ec2: &Ec2, object: &Object, path: &PathBuf, most: usize)
         lanes: Mutex::new(Lanes::new(most)),
     });
     let mut meter = Meter::new(cx, format!("fetch {object}"), size, Unit::Bytes);
-    let mut pieces = (0..size.div_ceil(PIECE)).map(|number| (number * PIECE, PIECE.min(size - number * PIECE)));
-    let mut next = pieces.next();
-    let mut gets: JoinSet<Result<u64>> = JoinSet::new();
-    while next.is_some() || !gets.is_empty() {
-        while gets.len() < lock(&getter.lanes).open()
-            && let Some((at, length)) = next
-        {
-            let (getter, file, ec2) = (getter.clone(), file.clone(), ec2.clone());
-            gets.spawn(async move { getter.piece(&ec2, &file, at, length).await });
-            next = pieces.next();
-        }
-        if let Some(done) = gets.join_next().await {
-            meter.add(done.map_err(|error| Error::new(Kind::Internal, error))??);
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    // A range for each lane: whoever serves them may find each from the beginning.
+    let range = size.div_ceil(most as u64).next_multiple_of(PIECE).max(PIECE);
+    let mut gets: JoinSet<Result<()>> = JoinSet::new();
+    for start in (0..size).step_by(range as usize) {
+        let (getter, file, ec2, told) = (getter.clone(), file.clone(), ec2.clone(), told.clone());
+        gets.spawn(async move { getter.range(&ec2, &file, start, size.min(start + range), &told).await });
+    }
+    drop(told);
+    loop {
+        tokio::select! {
+            Some(bytes) = heard.recv() => meter.add(bytes),
+            done = gets.join_next() => match done {
+                Some(done) => done.map_err(|error| Error::new(Kind::Internal, error))??,
+                None => break,
+            },
         }
     }
     let synced = tokio::task::spawn_blocking(move || file.sync_all()).await;
@@ -159,27 +167,70 @@ struct Getter {
 }
 
 impl Getter {
-    async fn piece(&self, ec2: &Ec2, file: &Arc<File>, at: u64, length: u64) -> Result<u64> {
-        let got = persist(&self.lanes, || {
-            let Object { bucket, key } = &self.object;
-            let range = format!("bytes={at}-{}", at + length - 1);
-            let request = self.s3.get_object().bucket(bucket).key(key).range(range).if_match(&self.etag);
-            async move {
-                let unclear = |message| ApiError { reason: Reason::Unclear, code: String::new(), message, request_id: None };
-                let answer = request.send().await?;
-                let data = answer.body.collect().await.map_err(|error| unclear(error.to_string()))?.into_bytes();
-                let whole = data.len() as u64 == length;
-                whole.then_some(data).ok_or_else(|| unclear("the answer was cut short".into()))
+    /// Writes what is between `start` and `end`; a connection that breaks is taken up where it broke.
+    async fn range(
+        &self,
+        ec2: &Ec2,
+        file: &Arc<File>,
+        start: u64,
+        end: u64,
+        told: &UnboundedSender<u64>,
+    ) -> Result<()> {
+        let at = AtomicU64::new(start);
+        let read = persist(&self.lanes, || async {
+            while at.load(Ordering::Relaxed) < end {
+                self.stream(file, &at, end, told).await?;
             }
-        })
-        .await;
-        let data = match got {
-            Ok(data) => data,
-            Err(error) => return Err(ec2.explain(format!("reading {}", self.object), error).await),
-        };
-        let file = file.clone();
-        let written = tokio::task::spawn_blocking(move || if is_zero(&data) { Ok(()) } else { file.write_all_at(&data, at) });
-        written.await.map_err(std::io::Error::other).flatten().map_err(|error| Error::io("writing the disk", &error))?;
-        Ok(length)
+            Ok(())
+        });
+        match read.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(ec2.explain(format!("reading {}", self.object), error).await),
+        }
     }
+
+    async fn stream(
+        &self,
+        file: &Arc<File>,
+        at: &AtomicU64,
+        end: u64,
+        told: &UnboundedSender<u64>,
+    ) -> Result<(), ApiError> {
+        let unclear =
+            |error: String| ApiError { reason: Reason::Unclear, code: String::new(), message: error, request_id: None };
+        let Object { bucket, key } = &self.object;
+        let range = format!("bytes={}-{}", at.load(Ordering::Relaxed), end - 1);
+        let mut body =
+            self.s3.get_object().bucket(bucket).key(key).range(range).if_match(&self.etag).send().await?.body;
+        let mut piece = Vec::new();
+        loop {
+            let next = body.try_next().await.map_err(|error| unclear(error.to_string()))?;
+            let over = next.is_none();
+            piece.extend(next.into_iter().flatten());
+            if piece.len() as u64 >= PIECE || over && !piece.is_empty() {
+                let (place, length) = (at.load(Ordering::Relaxed), piece.len() as u64);
+                let (file, data) = (file.clone(), std::mem::take(&mut piece));
+                let written = tokio::task::spawn_blocking(move || write(&file, &data, place)).await;
+                written.map_err(std::io::Error::other).flatten().map_err(|error| refused(error.to_string()))?;
+                at.store(place + length, Ordering::Relaxed);
+                let _ = told.send(length); // only for the display
+                lock(&self.lanes).success();
+            }
+            if over {
+                let whole = at.load(Ordering::Relaxed) == end;
+                return if whole { Ok(()) } else { Err(unclear("the answer was cut short".into())) };
+            }
+        }
+    }
+}
+
+/// Zeroes stay a hole.
+fn write(file: &File, data: &[u8], at: u64) -> std::io::Result<()> {
+    let mut places = (at..).step_by(HOLE).zip(data.chunks(HOLE));
+    places.try_for_each(|(at, part)| if is_zero(part) { Ok(()) } else { file.write_all_at(part, at) })
+}
+
+/// No other try would help.
+fn refused(message: String) -> ApiError {
+    ApiError { reason: Reason::Refused, code: String::new(), message, request_id: None }
 }

@@ -49,14 +49,25 @@ pub async fn snapshot(cx: &Cx, ec2: &Ec2, id: &str, path: &Path, most: usize) ->
 }
 
 /// Receives every block that is missing; gives their bytes.
-async fn blocks(cx: &Cx, ec2: &Ec2, reader: Arc<Reader>, id: &str, listing: Listing, received: &mut Received) -> Result<u64> {
+async fn blocks(
+    cx: &Cx,
+    ec2: &Ec2,
+    reader: Arc<Reader>,
+    id: &str,
+    listing: Listing,
+    received: &mut Received,
+) -> Result<u64> {
     let all = listing.blocks.len() as u64;
     let mut waiting = listing.blocks;
     waiting.retain(|(index, _)| !received.there.contains_key(index));
     waiting.reverse(); // taken from the end, so that they come in the order of the disk
     let missing = waiting.len() as u64;
     if missing < all {
-        cx.say(format!("Going on with {}: {} of {all} blocks are there already", received.path.display(), all - missing));
+        cx.say(format!(
+            "Going on with {}: {} of {all} blocks are there already",
+            received.path.display(),
+            all - missing
+        ));
     }
     let mut meter = Meter::new(cx, format!("read {id}"), all * BLOCK, Unit::Bytes);
     meter.add((all - missing) * BLOCK);

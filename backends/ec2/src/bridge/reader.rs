@@ -74,10 +74,12 @@ impl Reader {
             async move {
                 let answer = request.send().await?;
                 let said = answer.checksum().map(str::to_owned);
-                let sha256 = answer.checksum_algorithm().is_none_or(|it| *it == ChecksumAlgorithm::ChecksumAlgorithmSha256);
+                let sha256 =
+                    answer.checksum_algorithm().is_none_or(|it| *it == ChecksumAlgorithm::ChecksumAlgorithmSha256);
                 let data = answer.block_data.collect().await.map_err(|error| unclear(error.to_string()))?.into_bytes();
                 let sum: Sum = Sha256::digest(&data).into();
-                let whole = data.len() as u64 == BLOCK && said.is_none_or(|said| !sha256 || said == STANDARD.encode(sum));
+                let whole =
+                    data.len() as u64 == BLOCK && said.is_none_or(|said| !sha256 || said == STANDARD.encode(sum));
                 if whole { Ok(Block { data, sum }) } else { Err(unclear(format!("block {index} arrived damaged"))) }
             }
         })

@@ -123,7 +123,9 @@ mod tests {
             write(&first.disk(), index, data).unwrap();
             first.add(index, sum(data)).unwrap();
         }
-        assert!(Received::open(&path, "snap-1", 4 * BLOCK).is_err_and(|error| error.message().contains("another export")));
+        assert!(
+            Received::open(&path, "snap-1", 4 * BLOCK).is_err_and(|error| error.message().contains("another export"))
+        );
         drop(first);
         // A crash: one block is listed and was not written, and a record is cut short.
         File::options().write(true).open(&path).unwrap().write_all_at(b"x", 2 * BLOCK + 9).unwrap();
