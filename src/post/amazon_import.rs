@@ -75,7 +75,7 @@ options! {
         /// anything then: for disks that no tool has rewritten since the guest wrote them.
         skip_unwritten: bool = false,
         /// How many requests are under way at once. Unset: what the service takes.
-        parallel: Option<usize>,
+        parallel: Option<u32>,
         /// The bucket that the disk is put into, for the ways `snapshot` and `image`. One that is set is also the way out
         /// where `ebs-direct` is not allowed.
         s3_bucket_name: Option<String>,
@@ -152,7 +152,7 @@ fn import(options: &ImportOptions, disks: Vec<PathBuf>) -> Import {
         license: given(&options.license_type),
         platform: options.platform,
         skip_unwritten: options.skip_unwritten,
-        lanes: options.parallel,
+        lanes: options.parallel.and_then(|count| usize::try_from(count).ok()),
         ..Import::default()
     }
 }

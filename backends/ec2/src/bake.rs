@@ -7,7 +7,7 @@ use bakehouse_api::bridge::Polling;
 use bakehouse_api::{Artifact, Cx, Result, async_trait};
 
 use crate::artifact;
-use crate::client::{ApiError, Ec2, Pace};
+use crate::client::{ApiError, Pace};
 use crate::image::{self, Label};
 use crate::launch::mapping;
 use crate::machine::{Harvest, Off};

@@ -16,7 +16,7 @@ use super::register;
 use super::source::Source;
 use super::store::{self, Cargo};
 use super::task;
-use crate::client::{ApiError, Ec2, Pace, Reason, tagged, token};
+use crate::client::{ApiError, Ec2, Pace, tagged, token};
 use crate::copy::{Encryption, copy};
 use crate::held::{self, RUN_TAG, Thing, Young, acquire};
 use crate::image::{self, Label, Made, snapshots_of};
