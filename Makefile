@@ -49,7 +49,7 @@ lint:
 bench: need-bench build
 	BENCH_OURS=$(abspath $(program)) BENCH_PACKER=/usr/bin/packer BENCH_BASE=$$(templates/debian/base.sh) \
 	  BENCH_COLDSNAP=$${BAKEHOUSE_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/bakehouse}/coldsnap-0.11.0/bin/coldsnap \
-	  cargo bench --quiet --bench compare -- $(only)
+	  cargo run --quiet --release -p bakehouse-bench -- $(only)
 
 # Each target for FUZZ_SECONDS, from its seeds and what earlier runs found: make fuzz only=hcl FUZZ_SECONDS=600
 FUZZ_SECONDS ?= 60

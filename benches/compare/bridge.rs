@@ -205,7 +205,7 @@ struct Endpoint {
 
 impl Endpoint {
     fn start() -> Result<Self, String> {
-        let cloud = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud");
+        let cloud = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cloud");
         let found =
             Command::new(cloud.join("venv")).stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
         let venv = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim());

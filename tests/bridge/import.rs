@@ -61,7 +61,7 @@ fn through_a_bucket_as_it_is_and_by_the_service() {
     let cloud = Cloud::start();
     prepare_import(&cloud);
     for (via, more) in
-        [("snapshot", &[][..]), ("image", &["--license-type", "BYOL", "--platform", "linux", "--format", "raw"])]
+        [("snapshot", &[][..]), ("image", &["--license-type", "BYOL", "--platform", "linux"])]
     {
         let sandbox = cloud.sandbox();
         let mut options = vec!["--via", via, "--bucket", BUCKET, "--tag", "Name=web"];

@@ -30,7 +30,7 @@ fn in_region(cloud: &Cloud, region: &str, service: &str, method: &str, path: &st
         .method(method)
         .uri(format!("{}{path}", cloud.url))
         .header("Authorization", login)
-        .header("Content-Type", "application/x-www-form-urlencoded");
+        .header("Content-Type", if service == "s3" { "application/xml" } else { "application/x-www-form-urlencoded" });
     let mut answer = agent.run(request.body(body).unwrap()).unwrap();
     let bytes = answer.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
     (answer.status().as_u16(), bytes)
@@ -71,7 +71,8 @@ pub fn make_bucket(cloud: &Cloud, region: &str, name: &str) {
     let place = match region {
         "us-east-1" => String::new(),
         region => format!(
-            "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+            "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>{region}\
+             </LocationConstraint></CreateBucketConfiguration>"
         ),
     };
     let (status, body) = in_region(cloud, region, "s3", "PUT", &format!("/{name}"), place.as_bytes());
