@@ -33,6 +33,8 @@ pub struct Errand<'a> {
     pub force: bool,
     /// A failure or an interrupt undoes nothing.
     pub leave: bool,
+    /// Progress is redrawn on a terminal; not while somebody else writes there.
+    pub live: bool,
     pub secrets: Secrets,
 }
 
@@ -46,7 +48,7 @@ pub fn carry_out<T: Serialize>(errand: &Errand<'_>, work: impl AsyncFnOnce(&Cx) 
         _ => Format::Human {
             color: environment.color(None, &std::io::stdout()),
             timestamps: false,
-            terminal: environment.live(),
+            terminal: errand.live && environment.live(),
         },
     };
     let Some(done) = run(errand, format, &environment, work)? else { return Ok(End::Failure) };
@@ -65,6 +67,7 @@ pub fn quietly<T>(name: &str, work: impl AsyncFnOnce(&Cx) -> Result<T>) -> Resul
         machine_readable: false,
         force: false,
         leave: false,
+        live: false,
         secrets: Secrets::default(),
     };
     run(&errand, Format::Quiet, &Environment::read()?, work)
@@ -77,7 +80,8 @@ fn run<T>(
     work: impl AsyncFnOnce(&Cx) -> Result<T>,
 ) -> Result<Option<T>> {
     let secrets = errand.secrets.clone();
-    let config = report::Config { format, secrets: secrets.clone(), builds: vec![errand.name.to_owned()] };
+    let config =
+        report::Config { format, secrets: secrets.clone(), builds: vec![errand.name.to_owned()], closing: false };
     let reporter = report::start(config);
     let run = Run {
         settings: Arc::new(environment.settings(errand.force, false)?),

@@ -5,7 +5,7 @@ mod package;
 use std::path::{Path, PathBuf};
 
 use bakehouse_api::bridge::{Export, Exported, Via};
-use bakehouse_api::{Cx, Error, Kind, Result, Secrets};
+use bakehouse_api::{Error, Kind, Result, Secrets};
 use bakehouse_kit::undo;
 use clap::ValueEnum;
 use serde::Serialize;
@@ -93,6 +93,7 @@ pub fn run(args: &Args, machine_readable: bool) -> Result<End> {
         machine_readable,
         force: args.force,
         leave: false,
+        live: true,
         secrets: Secrets::default(),
     };
     carry_out(&errand, async |cx| {
@@ -109,16 +110,12 @@ pub fn run(args: &Args, machine_readable: bool) -> Result<End> {
         std::fs::remove_dir_all(&folder)
             .map_err(|error| Error::io(format!("removing {}", folder.display()), &error))?;
         cx.forget(held);
-        tell(cx, &files);
         let Exported { via, image, name, bytes, received, architecture, boot_mode, .. } = exported;
+        for file in &files {
+            cx.say(format!("Made {}", file.display()));
+        }
         Ok(Made { image, name, via, files, bytes, received, architecture, boot_mode })
     })
-}
-
-fn tell(cx: &Cx, files: &[PathBuf]) {
-    for file in files {
-        cx.say(format!("Made {}", file.display()));
-    }
 }
 
 /// A folder beside the file, where an interrupted export is found again.

@@ -180,6 +180,7 @@ pub fn run(args: &Args, machine_readable: bool) -> Result<End> {
         machine_readable,
         force: false,
         leave: args.way.keep_partial,
+        live: true,
         secrets: Secrets::default(),
     };
     carry_out(&errand, async |cx| {

@@ -103,7 +103,7 @@ enum Command {
     /// Look at Vagrant boxes and list them in catalogs.
     Box(boxes::Args),
     /// Make an AMI of a disk of this machine.
-    Import(import::Args),
+    Import(Box<import::Args>),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Join standard input and output with a socket: what a guest's way to its metadata service runs.

@@ -37,7 +37,7 @@ fn report(args: &Args) -> Result<Option<Report>> {
     }
     let mut found = None;
     quietly("preflight", async |cx| {
-        let disks = disks::open(cx, &[args.disk.clone()]).await?;
+        let disks = disks::open(cx, std::slice::from_ref(&args.disk)).await?;
         let missing = || Error::new(Kind::Input, format!("{} holds no disk", args.disk.display()));
         let path = disks.into_iter().next().ok_or_else(missing)?.path;
         found = Some(blocking(cx, move || Ok(preflight::of_file(&path)?)).await?);

@@ -125,6 +125,7 @@ pub fn run(args: &Args, machine_readable: bool) -> Result<End> {
         machine_readable,
         force: false,
         leave: false,
+        live: !args.ssh,
         secrets: Default::default(),
     };
     let mut code = 0;

@@ -33,7 +33,7 @@ pub fn login(root: &Tree) -> Option<String> {
     if !has_cloud_init(root) {
         return None;
     }
-    configuration(root).into_iter().filter_map(|path| default_user(&root.text(&path)?)).last()
+    configuration(root).into_iter().rev().find_map(|path| default_user(&root.text(&path)?))
 }
 
 /// The `name` below `default_user:`.
@@ -95,8 +95,8 @@ fn cloud_init(root: &Tree, report: &mut Report) {
 
 /// The `datasource_list` that counts, the last one, and the file it is in.
 fn sources(root: &Tree) -> Option<(String, Vec<String>)> {
-    let files = configuration(root).into_iter();
-    files.filter_map(|path| root.text(&path).and_then(|text| listed(&text)).map(|list| (path, list))).last()
+    let mut files = configuration(root).into_iter().rev();
+    files.find_map(|path| root.text(&path).and_then(|text| listed(&text)).map(|list| (path, list)))
 }
 
 /// Its files, in the order in which one overrides the other.
