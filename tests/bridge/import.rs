@@ -60,9 +60,7 @@ fn block_by_block_into_two_regions() {
 fn through_a_bucket_as_it_is_and_by_the_service() {
     let cloud = Cloud::start();
     prepare_import(&cloud);
-    for (via, more) in
-        [("snapshot", &[][..]), ("image", &["--license-type", "BYOL", "--platform", "linux"])]
-    {
+    for (via, more) in [("snapshot", &[][..]), ("image", &["--license-type", "BYOL", "--platform", "linux"])] {
         let sandbox = cloud.sandbox();
         let mut options = vec!["--via", via, "--bucket", BUCKET, "--tag", "Name=web"];
         options.extend(more);
