@@ -48,7 +48,7 @@ lint:
 # Against Debian's packer 1.6.6 and others, in turn: ratios, and target/bench/results.json.
 bench: need-bench build
 	BENCH_OURS=$(abspath $(program)) BENCH_PACKER=/usr/bin/packer BENCH_BASE=$$(templates/debian/base.sh) \
-	  BENCH_COLDSNAP=$${BAKEHOUSE_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/bakehouse}/coldsnap-0.11.0/bin/coldsnap \
+	  BENCH_COLDSNAP=$${BAKEHOUSE_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/bakehouse}/coldsnap-0.12.0/bin/coldsnap \
 	  cargo run --quiet --release -p bakehouse-bench -- $(only)
 
 # Each target for FUZZ_SECONDS, from its seeds and what earlier runs found: make fuzz only=hcl FUZZ_SECONDS=600

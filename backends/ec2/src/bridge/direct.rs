@@ -298,15 +298,16 @@ async fn close(cx: &Cx, ec2: &Ec2, id: &str, sums: &BTreeMap<u32, Sum>) -> Resul
     let lanes = Mutex::new(Lanes::new(1));
     let unclear = AtomicBool::new(false);
     let work = persist(&lanes, || {
-        let request = ebs
-            .complete_snapshot()
-            .snapshot_id(id)
-            .changed_blocks_count(count)
-            .checksum(STANDARD.encode(linear(sums)))
-            .checksum_algorithm(ChecksumAlgorithm::ChecksumAlgorithmSha256)
-            .checksum_aggregation_method(ChecksumAggregationMethod::ChecksumAggregationLinear)
-            .customize()
-            .config_override(once.clone());
+        let request = ebs.complete_snapshot().snapshot_id(id).changed_blocks_count(count);
+        // Of a disk that is as its parent there is nothing to sum up.
+        let request = match sums.is_empty() {
+            true => request,
+            false => request
+                .checksum(STANDARD.encode(linear(sums)))
+                .checksum_algorithm(ChecksumAlgorithm::ChecksumAlgorithmSha256)
+                .checksum_aggregation_method(ChecksumAggregationMethod::ChecksumAggregationLinear),
+        };
+        let request = request.customize().config_override(once.clone());
         let unclear = &unclear;
         async move {
             match request.send().await.map_err(ApiError::from) {

@@ -11,7 +11,7 @@ use super::bucket::Errand;
 use super::direct::{self, Order};
 use super::layout::{self, Layout};
 use super::source::{self, Source};
-use super::{register, store};
+use super::{parent, register, store};
 use crate::artifact;
 use crate::client::{Ec2, Pace};
 use crate::image::{self, Label, Made};
@@ -33,8 +33,10 @@ pub async fn import(cx: &Cx, ec2: &Ec2, account: &AccountOptions, import: &Impor
     let layout = layout::find(cx, &sources[0], import).await?;
     let pace = Pace::image(account.access.aws_polling.as_ref());
     let spread = Spread { label: label(import), names, ami, pace };
-    let work =
-        Work { ec2, import, sources: &sources, layout: &layout, label: spread.label_in(&ec2.region), pace, number };
+    let old = spread.names.old.get(&ec2.region).filter(|_| import.encryption.is_none());
+    let parent = import.parent.clone().or_else(|| parent::of_image(cx, old?, gib(&sources[0])));
+    let label = spread.label_in(&ec2.region);
+    let work = Work { ec2, import, sources: &sources, layout: &layout, parent, label, pace, number };
     let (via, first, sent) = work.first(cx).await?;
     cx.say("Waiting for AMI to become ready...");
     let image = image::available(cx, ec2, &first.id, pace).await?;
@@ -113,6 +115,8 @@ struct Work<'a> {
     import: &'a Import,
     sources: &'a [Source],
     layout: &'a Layout,
+    /// Of the first disk: the one that was named, or that of the image which is replaced.
+    parent: Option<String>,
     label: Label,
     pace: Pace,
     /// Of the account.
@@ -176,7 +180,7 @@ impl Work<'_> {
                 encrypted: self.import.encryption.is_some(),
                 key: self.key(),
                 // It is a snapshot of one disk.
-                parent: self.import.parent.as_deref().filter(|_| number == 0),
+                parent: self.parent.as_deref().filter(|_| number == 0),
                 skip_unwritten: self.import.skip_unwritten,
                 lanes: self.import.lanes.unwrap_or(direct::LANES),
                 pace: self.pace,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aws_sdk_ec2::types::Image;
 use bakehouse_api::event::Unit;
 use bakehouse_api::{Cx, Error, Kind, Result};
 use tokio::task::JoinSet;
@@ -27,6 +28,17 @@ pub async fn sums(cx: &Cx, ec2: &Ec2, id: &str, lanes: usize) -> Result<Sums> {
     let read = cx.interruptible(read(cx, ec2, id, lanes)).await?;
     remember(cx, id, read.clone());
     Ok(read)
+}
+
+/// The snapshot of an image's root, where its digests are known and a snapshot of so many GiB may start from it.
+pub fn of_image(cx: &Cx, image: &Image, gib: u32) -> Option<String> {
+    let root = image.root_device_name()?;
+    let device = image.block_device_mappings().iter().find(|device| device.device_name() == Some(root))?;
+    let ebs = device.ebs().filter(|ebs| ebs.encrypted() != Some(true))?;
+    let fits = ebs.volume_size().is_some_and(|size| u32::try_from(size).is_ok_and(|size| size <= gib));
+    let id = ebs.snapshot_id().filter(|id| fits && recall(cx, id).is_some())?;
+    cx.message(format!("Starting from {id}, the snapshot of the image that is replaced"));
+    Some(id.to_owned())
 }
 
 async fn read(cx: &Cx, ec2: &Ec2, id: &str, most: usize) -> Result<Sums> {
