@@ -104,7 +104,6 @@ pub fn run(args: &Args, machine_readable: bool) -> Result<End> {
         }
         let folder = workplace(&target)?;
         let held = cx.hold(undo::empty(&folder))?;
-        cx.message(format!("What comes is kept in {}: the same command goes on with it", folder.display()));
         let exported = bridge.export(cx, &account, &args.export(&folder)).await?;
         let files = package::pack(cx, &exported, format, &target).await?;
         std::fs::remove_dir_all(&folder)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bakehouse_api::{Error, Kind, Result};
-use bakehouse_boxes::disk;
+use bakehouse_boxes::disk::{self, DiskError};
 use bakehouse_boxes::preflight::{self, Finding, Report, Severity};
 use bakehouse_kit::disks::{self, blocking};
 
@@ -33,7 +33,11 @@ pub fn run(args: &Args) -> Result<End> {
 /// What has to be converted or unpacked is an errand with scratch space; none when that failed, and was told.
 fn report(args: &Args) -> Result<Option<Report>> {
     if matches!(disk::kind(&args.disk)?, disk::Kind::Qcow2 | disk::Kind::Raw | disk::Kind::Other) {
-        return Ok(Some(preflight::of_file(&args.disk)?));
+        match preflight::of_file(&args.disk) {
+            // A chain of files, or a feature that our reader lacks: QEMU's own knows them.
+            Err(DiskError::Backing { .. } | DiskError::Qcow2 { .. }) => {}
+            looked => return Ok(Some(looked?)),
+        }
     }
     let mut found = None;
     quietly("preflight", async |cx| {

@@ -1,7 +1,7 @@
 //! The way down: an AMI becomes a disk of this machine, which is the same and boots.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -158,6 +158,26 @@ fn whatever_ends_it_the_next_one_goes_on() {
         sandbox.assert_nothing_left();
         assert!(!sandbox.path(&format!(".{name}.export")).exists());
     }
+}
+
+/// What has arrived is not fetched again because something else failed.
+#[test]
+fn a_disk_that_could_not_be_written_out_is_there_already() {
+    let cloud = Cloud::start();
+    let mut sandbox = cloud.sandbox();
+    let image = small_ami(&sandbox);
+    let path = std::env::var("PATH").unwrap();
+    sandbox.write("bin/qemu-img", "#!/bin/sh\necho no space >&2\nexit 1\n");
+    fs::set_permissions(sandbox.path("bin/qemu-img"), fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.env.push(("PATH".into(), format!("{}:{path}", sandbox.path("bin").display())));
+    let (done, _) = export(&sandbox, &image, "web.qcow2", &[]);
+    done.fails_saying(&["no space"]);
+    sandbox.env.pop();
+    let (done, made) = export(&sandbox, &image, "web.qcow2", &[]);
+    done.ok();
+    assert_eq!(made["received"], 0);
+    assert_same(&sandbox.path("web.qcow2"), "qcow2", &sandbox.path("small.raw"));
+    sandbox.assert_nothing_left();
 }
 
 #[test]

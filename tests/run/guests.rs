@@ -1,6 +1,7 @@
 //! Booted, reached, asked.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::support::{Sandbox, debian, tiny};
 
@@ -57,6 +58,21 @@ fn a_kept_disk_has_what_the_guest_wrote_booted_by_uefi_with_the_old_metadata() {
     let words = b"written by the guest itself";
     let disk = fs::read(copy).unwrap();
     assert!(disk.windows(words.len()).any(|part| part == words), "the disk does not have it");
+    sandbox.assert_nothing_left();
+}
+
+#[test]
+fn a_session_reads_its_commands_and_hands_on_its_end() {
+    use std::io::Write;
+    let sandbox = Sandbox::new();
+    let disk = tiny().display().to_string();
+    let mut command = sandbox.command(&["run", &disk, "--memory", "256", "--ssh"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"echo in the session as $(id -un)\nexit 9\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(9), "{said}");
+    assert!(said.contains("in the session as root"), "{said}");
     sandbox.assert_nothing_left();
 }
 

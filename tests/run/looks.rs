@@ -30,3 +30,30 @@ fn the_small_guest_boots_and_has_no_cloud_init() {
     };
     assert_eq!((with("error"), with("warning")), (vec![], vec!["cloud-init"]), "{findings:#?}");
 }
+
+#[test]
+fn a_disk_that_cannot_boot_ends_with_three_and_what_is_no_disk_with_one() {
+    let sandbox = Sandbox::new();
+    std::fs::File::create(sandbox.path("blank.raw")).unwrap().set_len(1 << 20).unwrap();
+    let run = sandbox.run(&["preflight", "blank.raw"]);
+    assert_eq!(run.status.code(), Some(3), "{}", run.all());
+    for words in [
+        "error    partition-table    there is no partition table",
+        "try: make the disk again",
+        "blank.raw: EC2 could not boot",
+    ] {
+        assert!(run.stdout.contains(words), "`{words}`\n{}", run.all());
+    }
+    sandbox.write("broken.vmdk", "KDMV and nothing more");
+    sandbox.run(&["preflight", "broken.vmdk"]).fails_saying(&["broken.vmdk", "a disk is a file in one of the formats"]);
+    sandbox.run(&["preflight", "gone.qcow2"]).fails_saying(&["gone.qcow2"]);
+    let overlay = sandbox.path("overlay.qcow2");
+    let made = std::process::Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"])
+        .args([&tiny(), &overlay])
+        .status();
+    assert!(made.unwrap().success());
+    let run = sandbox.run(&["preflight", "overlay.qcow2"]).ok();
+    assert!(run.stdout.contains("EC2 could boot it"), "{}", run.all());
+    sandbox.assert_nothing_left();
+}

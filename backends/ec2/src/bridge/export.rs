@@ -57,6 +57,7 @@ async fn direct(cx: &Cx, ec2: &Ec2, export: &Export, volumes: &[Volume]) -> Resu
         let others: Vec<&str> = volumes[1..].iter().map(|volume| volume.device.as_str()).collect();
         cx.message(format!("Only {} comes along; --all takes {} too", wanted[0].device, others.join(", ")));
     }
+    cx.message(format!("What comes is kept in {}: the same command goes on with it", export.into.display()));
     let mut brought = Brought::default();
     for (number, volume) in wanted.iter().enumerate() {
         cx.say(format!("Reading {}, the snapshot of {}", volume.snapshot, volume.device));
