@@ -192,12 +192,19 @@ mod tests {
     fn a_disk_is_the_same_vmdk_each_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
-        let noise: Vec<u8> = (0..300_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let mut state = 1u32;
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        let noise: Vec<u8> = (0..300_000).map(|_| noise()).collect();
         std::fs::write(&path, noise).unwrap();
         std::fs::File::options().write(true).open(&path).unwrap().set_len(8 << 20).unwrap();
         let input = Input::Vmdk(path, "disk.vmdk".into());
         let (first, second) = (parts(&input, 64 << 10), parts(&input, 64 << 10));
-        assert!(first.len() > 2 && first == second);
+        let sums = |parts: &[Part]| parts.iter().map(|part| part.sum).collect::<Vec<_>>();
+        assert!(first.len() > 2, "{}", first.len());
+        assert_eq!(sums(&first), sums(&second));
         assert!(first[0].data.starts_with(b"KDMV"));
         assert!(first.iter().map(|part| part.read).sum::<u64>() <= input.size().unwrap());
     }
