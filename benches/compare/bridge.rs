@@ -128,7 +128,10 @@ fn import(bench: &Bench, endpoint: &Endpoint, disk: &Path, more: &[&str]) -> Res
 fn coldsnap(endpoint: &Endpoint, disk: &Path) -> Result<f64, String> {
     let program: PathBuf = std::env::var_os("BENCH_COLDSNAP").ok_or("BENCH_COLDSNAP is not set")?.into();
     let mut command = Command::new(program);
-    command.args(["--endpoint", &endpoint.url, "upload", "--no-progress"]).arg(disk).envs(endpoint.env());
+    command
+        .args(["--endpoint", &endpoint.url, "upload", "--no-progress", "--omit-zero-blocks"])
+        .arg(disk)
+        .envs(endpoint.env());
     seconds(run(&mut command))
 }
 

@@ -222,7 +222,7 @@ mod tests {
             files: files.iter().map(|it| (*it).clone()).collect(),
             ..Artifact::default()
         };
-        assert_eq!(disks(&artifact(&[&note, &disk]), None).unwrap(), [disk.clone()]);
+        assert_eq!(disks(&artifact(&[&note, &disk]), None).unwrap(), std::slice::from_ref(&disk));
         assert_eq!(disks(&artifact(&[&disk, &vmdk, &other]), Some("vmdk")).unwrap(), [vmdk, other]);
         let error = disks(&artifact(&[&disk]), Some("ova")).unwrap_err();
         assert_eq!(error.message(), "the artifact has no file that ends with .ova");

@@ -208,6 +208,7 @@ macro_rules! choices {
             }
 
             /// The one of that word.
+            #[allow(dead_code)] // a template's word is decoded; those of a command line come here
             pub fn named(word: &str) -> Option<Self> {
                 [$(Self::$variant),*].into_iter().find(|one| one.as_str() == word)
             }
