@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bakehouse_api::{Backend, DataSource};
+use bakehouse_api::instance::Launcher;
+use bakehouse_api::{Backend, Bridge, DataSource, Error, Kind, Result};
 
 /// In the order they are listed to users.
 pub fn backends() -> Vec<Box<dyn Backend>> {
@@ -57,4 +58,25 @@ pub fn aws_secret(name: &str, _key: Option<&str>) -> Result<String, String> {
 #[cfg(not(feature = "ec2"))]
 pub fn aws_secret_raw(name: &str) -> Result<String, String> {
     Err(format!("the secret {name} is with AWS, and this program was built without its backend (feature `ec2`)"))
+}
+
+/// The way between disks of this machine and the images of a cloud.
+pub fn bridge() -> Option<Arc<dyn Bridge>> {
+    #[cfg(feature = "ec2")]
+    return Some(bakehouse_ec2::bridge());
+    #[cfg(not(feature = "ec2"))]
+    None
+}
+
+/// The same for those who cannot do without.
+pub fn need_bridge() -> Result<Arc<dyn Bridge>> {
+    bridge().ok_or_else(|| {
+        Error::new(Kind::Missing, "this program was built without its backend for AWS")
+            .hint("build it with the feature `ec2`: cargo build --release --features ec2")
+    })
+}
+
+/// What boots a disk on this machine as EC2 would.
+pub fn launcher() -> Arc<dyn Launcher> {
+    bakehouse_qemu::launcher()
 }

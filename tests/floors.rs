@@ -59,7 +59,7 @@ fn the_template_language_knows_no_machine() {
 
 #[test]
 fn only_the_registry_names_a_backend() {
-    let words = ["bakehouse_qemu", "bakehouse_virtualbox", "bakehouse_null", "bakehouse_file"];
+    let words = ["bakehouse_qemu", "bakehouse_virtualbox", "bakehouse_ec2", "bakehouse_null", "bakehouse_file"];
     assert_eq!(offenders("src", &words, &["src/registry.rs"]), [""; 0]);
 }
 
@@ -89,12 +89,13 @@ fn backends_never_use_each_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("backends");
     for (name, below) in [
         ("api", &[][..]),
-        ("kit", &["api"]),
+        ("kit", &["api", "boxes"]),
         ("../boxes", &["api"]),
         ("null", &["api", "kit", "boxes"]),
         ("file", &["api", "kit", "boxes"]),
         ("qemu", &["api", "kit", "boxes"]),
         ("virtualbox", &["api", "kit", "boxes"]),
+        ("ec2", &["api", "kit", "boxes"]),
     ] {
         let manifest = std::fs::read_to_string(root.join(name).join("Cargo.toml")).unwrap();
         for line in manifest.lines().filter(|line| line.starts_with("bakehouse-")) {

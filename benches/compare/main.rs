@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod boxes;
+mod bridge;
 mod cache;
 mod guest;
 mod measure;
@@ -37,6 +38,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("added", qemu::added_time),
     ("boxes", boxes::packing),
     ("cache", cache::rebuilds),
+    ("bridge", bridge::transfers),
 ];
 
 fn main() {

@@ -52,7 +52,7 @@ pub async fn replace(
 }
 
 /// EC2 takes the billing of Windows, RHEL and the marketplace from the image: registering anew would lose it.
-fn is_plain(image: &Image) -> bool {
+pub fn is_plain(image: &Image) -> bool {
     let linux = image.platform_details().is_none_or(|details| details == "Linux/UNIX");
     linux && image.platform().is_none() && image.product_codes().is_empty()
 }
@@ -88,7 +88,7 @@ async fn register(ec2: &Ec2, staged: &Image, label: &Label) -> Result<String> {
 }
 
 /// A snapshot brings its own encryption.
-fn again(device: &BlockDeviceMapping) -> BlockDeviceMapping {
+pub fn again(device: &BlockDeviceMapping) -> BlockDeviceMapping {
     let mut device = device.clone();
     if let Some(ebs) = device.ebs.as_mut().filter(|ebs| ebs.snapshot_id.is_some()) {
         ebs.encrypted = None;
@@ -97,7 +97,7 @@ fn again(device: &BlockDeviceMapping) -> BlockDeviceMapping {
     device
 }
 
-async fn uefi_data(ec2: &Ec2, id: &str) -> Option<String> {
+pub async fn uefi_data(ec2: &Ec2, id: &str) -> Option<String> {
     let request = ec2.api.describe_image_attribute().image_id(id);
     let answer = request.attribute(aws_sdk_ec2::types::ImageAttributeName::UefiData).send().await.ok()?;
     answer.uefi_data?.value.filter(|data| !data.is_empty())

@@ -5,6 +5,7 @@ pub mod error;
 mod login;
 pub mod pace;
 mod retry;
+mod services;
 pub mod session;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use bakehouse_api::{Cx, Error, Result};
 pub use error::{ApiError, Reason};
 pub use pace::{Ended, Look, Pace, Stop, look_until, poll, settled, wait};
 pub use retry::Launching;
-pub use session::{Place, Session, Sessions};
+pub use session::{Place, Session, Sessions, Store};
 
 /// EC2 in one region.
 #[derive(Clone)]

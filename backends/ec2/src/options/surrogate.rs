@@ -1,18 +1,11 @@
 //! An image of a second volume.
 
+pub use bakehouse_api::bridge::{Architecture, BootMode};
 use bakehouse_api::{choices, options};
 use bakehouse_kit::communicator::CommOptions;
 
 use super::devices::{BlockDevice, VolumeType};
 use super::{AccessOptions, AmiOptions, RunOptions};
-
-choices! {
-    pub enum Architecture { X86_64 = "x86_64", Arm64 = "arm64", I386 = "i386", X86_64Mac = "x86_64_mac", Arm64Mac = "arm64_mac" }
-}
-
-choices! {
-    pub enum BootMode { Unset = "", LegacyBios = "legacy-bios", Uefi = "uefi", UefiPreferred = "uefi-preferred" }
-}
 
 choices! {
     pub enum TpmSupport { Unset = "", V2 = "v2.0" }
