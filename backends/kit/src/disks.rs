@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use bakehouse_api::{Cx, Error, Kind, Result};
 use bakehouse_boxes::disk::{self, DiskError};
 use bakehouse_boxes::{ova, read};
-
 use serde_json::json;
 
 use crate::process::Program;

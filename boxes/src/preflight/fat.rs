@@ -92,6 +92,15 @@ impl Fat {
         Ok(Some(bytes))
     }
 
+    /// The beginning of a file.
+    pub fn head(&self, path: &str, length: u64) -> io::Result<Option<Vec<u8>>> {
+        let Some(entry) = self.find(path)?.filter(|entry| !entry.folder) else { return Ok(None) };
+        let length = length.min(u64::from(entry.size));
+        let mut bytes = self.chain(entry.cluster, length)?;
+        bytes.truncate(length as usize);
+        Ok(Some(bytes))
+    }
+
     /// The names in a folder; empty where there is none.
     pub fn list(&self, path: &str) -> io::Result<Vec<String>> {
         let entries = match self.find(path)? {

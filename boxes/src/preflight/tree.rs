@@ -33,11 +33,7 @@ impl Tree {
     pub fn head(&self, path: &str, length: u64) -> Option<Vec<u8>> {
         match self {
             Tree::Ext(ext) => drain(ext.open(path).ok()?, length),
-            Tree::Fat(fat) => {
-                let mut bytes = fat.read(path, u64::MAX).ok()??;
-                bytes.truncate(length as usize);
-                Some(bytes)
-            }
+            Tree::Fat(fat) => fat.head(path, length).ok()?,
         }
     }
 
