@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use bakehouse_api::{Backend, DataSource};
+use bakehouse_api::account::Login;
+use bakehouse_api::{Account, Backend, DataSource, Result};
 
 /// In the order they are listed to users.
 pub fn backends() -> Vec<Box<dyn Backend>> {
@@ -34,6 +35,20 @@ pub fn data_sources() -> Vec<Arc<dyn DataSource>> {
     return bakehouse_ec2::data_sources();
     #[cfg(not(feature = "ec2"))]
     Vec::new()
+}
+
+/// An account at AWS.
+#[cfg(feature = "ec2")]
+pub fn aws_account(login: Login) -> Result<Box<dyn Account>> {
+    Ok(bakehouse_ec2::account(login))
+}
+
+#[cfg(not(feature = "ec2"))]
+pub fn aws_account(_login: Login) -> Result<Box<dyn Account>> {
+    Err(bakehouse_api::Error::new(
+        bakehouse_api::Kind::Missing,
+        "this program was built without its AWS backend (feature `ec2`)",
+    ))
 }
 
 /// A field of a secret of AWS Secrets Manager; without a key the only one there is.

@@ -59,7 +59,7 @@ fn the_template_language_knows_no_machine() {
 
 #[test]
 fn only_the_registry_names_a_backend() {
-    let words = ["bakehouse_qemu", "bakehouse_virtualbox", "bakehouse_null", "bakehouse_file"];
+    let words = ["bakehouse_qemu", "bakehouse_virtualbox", "bakehouse_ec2", "bakehouse_null", "bakehouse_file"];
     assert_eq!(offenders("src", &words, &["src/registry.rs"]), [""; 0]);
 }
 
@@ -95,6 +95,7 @@ fn backends_never_use_each_other() {
         ("file", &["api", "kit", "boxes"]),
         ("qemu", &["api", "kit", "boxes"]),
         ("virtualbox", &["api", "kit", "boxes"]),
+        ("ec2", &["api", "kit", "boxes"]),
     ] {
         let manifest = std::fs::read_to_string(root.join(name).join("Cargo.toml")).unwrap();
         for line in manifest.lines().filter(|line| line.starts_with("bakehouse-")) {

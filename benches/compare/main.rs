@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ami;
 mod boxes;
 mod cache;
 mod guest;
@@ -13,6 +14,17 @@ mod measure;
 mod qemu;
 mod row;
 mod validate;
+
+/// What the tests of AWS have: the endpoint, and the faults that it can be asked for.
+#[path = "../../tests/ec2/cloud.rs"]
+#[allow(dead_code, clippy::unwrap_used)] // as in the tests; not all of it is measured
+mod cloud;
+#[path = "../../tests/ec2/faults/mod.rs"]
+#[allow(dead_code, clippy::unwrap_used)]
+mod faults;
+#[path = "../../tests/support/mod.rs"]
+#[allow(dead_code, clippy::unwrap_used)]
+mod support;
 
 use row::Row;
 
@@ -37,6 +49,8 @@ const SUITES: &[(&str, Suite)] = &[
     ("added", qemu::added_time),
     ("boxes", boxes::packing),
     ("cache", cache::rebuilds),
+    ("ami", ami::added),
+    ("faults", ami::faults),
 ];
 
 fn main() {

@@ -1,6 +1,8 @@
 //! The command line: one file per command. Nothing else reads argv or the environment; only this and
 //! the reporters write to standard output and standard error.
 
+mod account;
+mod ami;
 mod argv;
 mod boxes;
 mod build;
@@ -24,6 +26,7 @@ mod printable;
 mod runtime;
 mod schema;
 mod services;
+mod table;
 mod template;
 mod validate;
 mod version;
@@ -89,6 +92,8 @@ enum Command {
     Fmt(fmt::Args),
     /// Look at Vagrant boxes and list them in catalogs.
     Box(boxes::Args),
+    /// Look at the AMIs of an account, and remove old ones.
+    Ami(ami::Args),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
     /// Print a script that completes words in a shell.
@@ -147,6 +152,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Hcl2Upgrade(args)) => hcl2_upgrade::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
         Some(Command::Box(args)) => boxes::run(args),
+        Some(Command::Ami(args)) => ami::run(&args),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
     }

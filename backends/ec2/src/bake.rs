@@ -15,7 +15,8 @@ use crate::machine::{Harvest, Off};
 use crate::names::Names;
 use crate::network::given;
 use crate::options::access::Polling;
-use crate::options::{AmiOptions, BlockDevice, tags};
+use crate::options::{AmiOptions, BlockDevice, FirmwareOptions, tags};
+use crate::reregister::with_firmware;
 use crate::retire;
 use crate::share::share;
 use crate::surrogate::Surrogate;
@@ -23,8 +24,8 @@ use crate::survey::Survey;
 
 /// What the first image is made of.
 pub enum Matter {
-    /// All volumes of the instance, and these devices.
-    Instance(Vec<BlockDevice>),
+    /// All volumes of the instance and these devices, with a firmware of their own where one is asked for.
+    Instance(Vec<BlockDevice>, Option<FirmwareOptions>),
     /// Snapshots of some of its volumes.
     Snapshots(Box<Surrogate>),
 }
@@ -45,10 +46,17 @@ impl Harvest for Bake {
         let ec2 = off.ec2.clone();
         let label = self.label_in(&ec2.region);
         let first = match &self.matter {
-            Matter::Instance(devices) => {
+            Matter::Instance(devices, firmware) => {
                 self.attributes(&off).await?;
                 let devices = devices.iter().map(mapping).collect();
-                image::create(cx, &ec2, &off.instance, &label, devices).await?
+                match firmware {
+                    None => image::create(cx, &ec2, &off.instance, &label, devices).await?,
+                    Some(firmware) => {
+                        let staged = label.named(&retire::other_name(&label.name));
+                        let staged = image::create(cx, &ec2, &off.instance, &staged, devices).await?;
+                        with_firmware(cx, &ec2, staged, &label, firmware, self.pace).await?
+                    }
+                }
             }
             Matter::Snapshots(surrogate) => surrogate.image(cx, &off, &label, self.pace).await?,
         };
@@ -162,7 +170,8 @@ impl Bake {
     async fn shared(&self, cx: &Cx, ec2: &Ec2, made: &Made) -> Result<()> {
         let there = ec2.in_region(&made.region);
         let image = image::available(cx, &there, &made.id, self.pace).await?;
-        share(cx, &there, &image, &self.ami).await
+        share(cx, &there, &image, &self.ami).await?;
+        cx.interruptible(image::hand_over(&there, &image)).await
     }
 
     /// The image under its own name.
@@ -172,6 +181,7 @@ impl Bake {
         let with_snapshots = self.ami.force_delete_snapshot;
         let image = retire::replace(cx, &there, old, made, &self.label, with_snapshots, self.pace).await?;
         share(cx, &there, &image, &self.ami).await?;
+        image::hand_over(&there, &image).await?;
         Ok(image.image_id.unwrap_or_default())
     }
 }

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod artifact;
 mod bake;
 mod builder;
@@ -23,10 +24,12 @@ mod instance;
 mod key_pair;
 mod launch;
 mod machine;
+mod mark;
 mod names;
 mod network;
 mod options;
 mod profile;
+mod reregister;
 mod retire;
 mod security_group;
 mod session_manager;
@@ -43,6 +46,7 @@ use std::sync::Arc;
 
 use bakehouse_api::{Backend, Body, Builder, Diagnostics, Options, Schema, Undoer};
 
+pub use account::account;
 pub use data::{data_sources, secret_field, secret_text};
 
 use builder::AwsBuilder;
