@@ -48,7 +48,7 @@ lint:
 # Against Debian's packer 1.6.6, in turn: ratios, and target/bench/results.json.
 bench: need-bench build
 	BENCH_OURS=$(abspath $(program)) BENCH_PACKER=/usr/bin/packer BENCH_BASE=$$(templates/debian/base.sh) \
-	  cargo bench --quiet --bench compare -- $(only)
+	  cargo run --quiet --release -p bakehouse-bench -- $(only)
 
 # Each target for FUZZ_SECONDS, from its seeds and what earlier runs found: make fuzz only=hcl FUZZ_SECONDS=600
 FUZZ_SECONDS ?= 60

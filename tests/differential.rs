@@ -19,7 +19,6 @@ const EXPRESSIONS: &[(&str, &str)] = &[
     (r#"element(["a"], -1)"#, "a negative index makes Packer panic on longer lists"),
     ("merge()", "nothing merged is an empty object, not null"),
     ("jsonencode(null)", "null is a value of JSON"),
-    (r#""e\u0301""#, "Packer composes letters with their accents; here a text stays as it is written"),
     (r#"filebase64("${path.root}/note.txt")"#, LATER),
     (r#"templatefile("${path.root}/greeting.tpl", { name = "x", items = [1, 2] })"#, LATER),
     (r#"regex("[0-9]+", "abc123")"#, LATER),

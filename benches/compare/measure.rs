@@ -48,12 +48,14 @@ pub fn run(command: &mut Command) -> Result<Measured, String> {
 /// The kernel's high-water mark, read while the process lives.
 fn watch_memory(pid: u32, done: &AtomicBool) -> f64 {
     let mut peak = 0.0f64;
+    let mut pause = Duration::from_millis(1);
     while !done.load(Ordering::Relaxed) {
         if let Some(mib) = high_water(pid) {
             peak = peak.max(mib);
         }
-        // Often enough for a `validate`, which is over after some milliseconds.
-        std::thread::sleep(Duration::from_millis(1));
+        // Often at first, for a `validate` is over after some milliseconds; later looking would cost a core's time.
+        std::thread::sleep(pause);
+        pause = (pause * 21 / 20).min(Duration::from_millis(20));
     }
     peak
 }

@@ -85,5 +85,5 @@ pub fn save(rows: &[Row]) -> std::io::Result<()> {
 }
 
 pub fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench/results.json")
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("bench/results.json")
 }

@@ -1,6 +1,7 @@
 //! From files to a [`plan::Plan`]: HCL2 and legacy JSON. Pure: no network, no processes.
 
 pub mod clock;
+mod composed;
 pub mod convert;
 pub mod eval;
 pub mod functions;

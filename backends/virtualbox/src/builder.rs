@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use crate::options::{CommonOptions, IsoBuildOptions, OvfBuildOptions, VmBuildOptions};
 use crate::ovf::Appliance;
 use crate::vboxmanage::{Feature, VBoxManage, info, verbs};
-use crate::{check, guest_additions, hardware, ovf, start};
+use crate::{check, elsewhere, guest_additions, hardware, ovf, start};
 
 /// What a machine is made of.
 #[derive(Clone, Debug)]
@@ -118,6 +118,9 @@ impl VirtualBoxBuilder {
         let common = self.common();
         if !common.skip_export {
             workspace::refuse_existing(cx, &self.output).map_err(|error| error.at(self.at("output_directory")))?;
+            let (name, suffix) = (common.output_filename.as_deref(), common.format.as_str());
+            elsewhere::refuse_existing(cx, &self.output, name, suffix)
+                .map_err(|error| error.at(self.at("output_filename")))?;
         }
         let vbox = VBoxManage::find(cx, &common.vboxmanage_binary).await;
         let vbox = vbox.map_err(|error| Error::from(error).at(self.at("vboxmanage_binary")))?;

@@ -9,6 +9,7 @@ use bakehouse_kit::digest::{Algorithm, Digest};
 use bakehouse_kit::download::{Checksum, Location};
 
 use crate::builder::Source;
+use crate::elsewhere;
 use crate::options::{AdditionsMode, Bus, CommonOptions, IsoBuildOptions, OvfBuildOptions, VmBuildOptions};
 
 /// The one word that stands for a value which only the running machine knows.
@@ -67,8 +68,8 @@ impl Check<'_> {
         self.lines("vboxmanage", &common.vboxmanage);
         self.lines("vboxmanage_post", &common.vboxmanage_post);
         self.additions();
-        for name in common.output_filename.iter() {
-            self.file_name("output_filename", name);
+        if let Some(name) = &common.output_filename {
+            self.file_name("output_filename", elsewhere::base(name));
         }
         if common.skip_export && (self.has("format") || self.has("export_opts")) {
             let warning = Diagnostic::warning("`format` and `export_opts` have no effect with `skip_export`");

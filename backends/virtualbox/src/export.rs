@@ -11,7 +11,7 @@ use crate::machine::VirtualBoxMachine;
 use crate::options::{CommonOptions, Format};
 use crate::vboxmanage::{Info, State, verbs};
 use crate::vm::Vm;
-use crate::{existing, start};
+use crate::{elsewhere, existing, start};
 
 pub async fn capture(cx: &Cx, machine: VirtualBoxMachine) -> Result<Artifact> {
     let VirtualBoxMachine { vm, claim, tidy, workspace, power, source, vm_name, http, ports, .. } = machine;
@@ -44,8 +44,11 @@ pub async fn capture(cx: &Cx, machine: VirtualBoxMachine) -> Result<Artifact> {
     let (text, files, destroy) = match workspace {
         Some(workspace) => {
             let (output, files) = workspace.publish(cx)?;
+            let files = elsewhere::moved(cx, &output, common.output_filename.as_deref(), files)?;
             let text = format!("VM files in directory: {}", output.display());
-            (text, files, vec![bakehouse_kit::undo::path(&output)])
+            let outside = files.iter().filter(|file| !file.starts_with(&output)).map(PathBuf::as_path);
+            let destroy = outside.chain([output.as_path()]).map(bakehouse_kit::undo::path).collect();
+            (text, files, destroy)
         }
         None => (format!("VirtualBox machine: {}", vm.name), vec![], vec![]),
     };
@@ -88,7 +91,7 @@ async fn clean(cx: &Cx, vm: &Vm) -> Result<()> {
 
 async fn export(cx: &Cx, vm: &Vm, source: &Source, folder: &Path, info: &Info) -> Result<()> {
     let common = source.common();
-    let name = common.output_filename.as_deref().unwrap_or(&vm.name);
+    let name = common.output_filename.as_deref().map_or(vm.name.as_str(), elsewhere::base);
     let file = folder.join(format!("{name}.{}", common.format.as_str()));
     cx.say(format!("Exporting the machine as {}", common.format.as_str()));
     let with_media = matches!(source, Source::Iso(options) if options.bundle_iso)

@@ -10,6 +10,7 @@
 mod builder;
 mod check;
 mod claim;
+mod elsewhere;
 mod evidence;
 mod existing;
 mod export;

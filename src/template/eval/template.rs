@@ -4,8 +4,8 @@ use bakehouse_api::value::Data;
 use bakehouse_api::{Span, Type, Value};
 
 use super::{Evaluator, Scope};
-use crate::template::convert;
 use crate::template::hcl::syntax::{Expr, Part};
+use crate::template::{composed, convert};
 
 /// Text while it grows.
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl Evaluator<'_> {
     pub(super) fn render(&mut self, parts: &[Part], span: Span, scope: &Scope) -> Option<Value> {
         let mut text = Text::default();
         self.append(parts, span, scope, &mut text)?;
-        let value = if text.unknown { Value::unknown(Type::String) } else { Value::from(text.text) };
+        let value = if text.unknown { Value::unknown(Type::String) } else { Value::from(composed::text(text.text)) };
         Some(value.sensitive(text.sensitive))
     }
 

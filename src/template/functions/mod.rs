@@ -26,6 +26,7 @@ use std::time::SystemTime;
 use bakehouse_api::value::Data;
 use bakehouse_api::{Number, Type, Value};
 
+use super::composed;
 use super::convert::{convert, type_name};
 use super::services::Services;
 
@@ -223,7 +224,7 @@ impl Function {
         }
         let result = call(cx, &Args { function: self, values: converted });
         match result {
-            Ok(value) => Ok(value.sensitive(sensitive)),
+            Ok(value) => Ok(composed::value(value).sensitive(sensitive)),
             Err(error) if sensitive => {
                 Err(CallError { text: format!("`{}` does not accept this sensitive value", self.name), ..error })
             }

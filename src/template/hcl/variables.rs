@@ -11,8 +11,8 @@ use super::load::Session;
 use super::parser::{parse_expression, parse_file};
 use super::syntax::{Block, Expr, Name};
 use super::types::Constraint;
-use crate::template::convert;
 use crate::template::eval::{Calls, Evaluator, Scope};
+use crate::template::{composed, convert};
 
 /// What a `variable` block says.
 struct Declaration {
@@ -266,7 +266,7 @@ fn parse_text(
         && !declaration.typed
         && declaration.default.as_ref().is_none_or(Value::is_null);
     if untyped || matches!(declaration.constraint.ty, Type::String | Type::Number) {
-        return Some((Value::from(text), None));
+        return Some((Value::from(composed::text(text.to_owned())), None));
     }
     // An error would show the text.
     let shown = if declaration.sensitive { "" } else { text };

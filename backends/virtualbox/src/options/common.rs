@@ -79,7 +79,8 @@ options! {
         export_opts: Vec<String>,
         /// Where the artifact appears once it is complete. Unset: `output-BUILD`.
         output_directory: Option<PathBuf>,
-        /// Name of the exported files, without extension. Unset: the machine's name.
+        /// Name of the exported files, without extension. It may name a folder, counted from the output directory.
+        /// Unset: the machine's name.
         output_filename: Option<String>,
     }
     flatten { comm: CommOptions, media: MediaOptions, http: HttpOptions, boot: BootOptions }

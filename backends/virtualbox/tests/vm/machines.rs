@@ -120,7 +120,7 @@ async fn uefi_with_secure_boot_and_a_tpm_is_made_and_exported() {
             ("iso_interface", "sata".into()),
             ("format", "ova".into()),
             ("bundle_iso", true.into()),
-            ("output_filename", "bundled".into()),
+            ("output_filename", "../images/bundled".into()),
         ],
     );
     let mut machine = bench.start("virtualbox-iso", &options).await;
@@ -133,7 +133,8 @@ async fn uefi_with_secure_boot_and_a_tpm_is_made_and_exported() {
     let artifact = bench.capture(machine).await;
     bench.assert_nothing_left();
     assert_eq!(artifact.facts["firmware"], "uefi");
-    let archive = bakehouse_boxes::ova::open(&bench.output().join("bundled.ova")).unwrap();
+    let archive = bakehouse_boxes::ova::open(&bench.path("images/bundled.ova")).unwrap();
+    assert_eq!(artifact.files, [bench.path("images/bundled.ova")]);
     let names: Vec<_> = archive.members.iter().map(|part| part.name.as_str()).collect();
     assert!(names.iter().any(|name| name.ends_with(".iso")), "{names:?}");
 

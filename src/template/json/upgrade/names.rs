@@ -23,6 +23,8 @@ pub enum Sort {
 
 pub struct Names {
     variables: BTreeMap<String, (String, Sort)>,
+    /// Variables that are empty while nobody sets them, or may be.
+    empty: BTreeSet<String>,
     /// Variables that hold what the locals ask of the environment.
     pub environment: BTreeMap<String, String>,
     /// One for each builder.
@@ -37,21 +39,28 @@ impl Names {
         let mut taken = BTreeSet::new();
         let mut variables = BTreeMap::new();
         let mut asked = BTreeSet::new();
+        let mut empty = BTreeSet::new();
         for variable in &template.variables {
             let sort = variable.default.as_ref().map_or(Sort::Required, |default| sort(&default.text));
             if let (Sort::Computed, Some(default)) = (sort, &variable.default) {
                 asked.extend(called_with("env", &default.text));
             }
+            if variable.default.as_ref().is_some_and(|default| is_all_calls(&default.text)) {
+                empty.insert(variable.name.clone());
+            }
             variables.insert(variable.name.clone(), (distinct(&mut taken, &variable.name), sort));
         }
         for name in used(template) {
-            variables.entry(name.clone()).or_insert_with(|| (distinct(&mut taken, &name), Sort::Undeclared));
+            variables.entry(name.clone()).or_insert_with(|| {
+                empty.insert(name.clone());
+                (distinct(&mut taken, &name), Sort::Undeclared)
+            });
         }
         let name = |asked: String| (asked.clone(), distinct(&mut taken, &format!("env_{asked}")));
         let environment = asked.into_iter().map(name).collect();
         let timestamp = distinct(&mut taken, "timestamp");
         let labels = labels(&template.builders);
-        Self { variables, environment, labels, timestamp, timestamp_used: Cell::new(false) }
+        Self { variables, empty, environment, labels, timestamp, timestamp_used: Cell::new(false) }
     }
 
     /// By their names in the legacy template.
@@ -66,11 +75,21 @@ impl Names {
         Some(format!("{root}.{identifier}"))
     }
 
+    /// Is the text nothing but a variable that may be empty?
+    pub fn is_maybe_empty(&self, text: &str) -> bool {
+        is_all_calls(text) && called_with("user", text).iter().any(|name| self.empty.contains(name))
+    }
+
     /// The local that holds the time of the start.
     pub fn timestamp(&self) -> &str {
         self.timestamp_used.set(true);
         &self.timestamp
     }
+}
+
+fn is_all_calls(text: &str) -> bool {
+    parts(text)
+        .is_ok_and(|parts| parts.is_some_and(|parts| parts.iter().all(|part| matches!(part, Part::Action { .. }))))
 }
 
 fn sort(default: &str) -> Sort {

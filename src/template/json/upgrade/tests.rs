@@ -187,6 +187,9 @@ fn a_value_in_the_place_of_another_becomes_what_the_option_takes() {
         (r#""bool": "T""#, "bool = true"),
         (r#""bool": """#, "bool = false"),
         (r#""bool": "{{user `a`}}""#, "bool = var.a"),
+        (r#""bool": "{{user `empty`}}""#, r#"bool = coalesce(var.empty, "false")"#),
+        (r#""count": "{{user `nobody`}}""#, r#"count = coalesce(var.nobody, "0")"#),
+        (r#""text": "{{user `empty`}}""#, "text = var.empty"),
         (r#""count": "0x10""#, "count = 16"),
         (r#""count": true"#, "count = 1"),
         (r#""count": 2.9"#, "count = 2"),
@@ -197,7 +200,7 @@ fn a_value_in_the_place_of_another_becomes_what_the_option_takes() {
         (r#""unheard-of": "a,b""#, r#"unheard-of = "a,b""#),
     ] {
         let json = format!(
-            r#"{{"variables": {{"a": "x"}}, "builders": [{{"type": "x"}}], "provisioners": [{{"type": "y", {json}}}]}}"#
+            r#"{{"variables": {{"a": "x", "empty": ""}}, "builders": [{{"type": "x"}}], "provisioners": [{{"type": "y", {json}}}]}}"#
         );
         let (template, diagnostics) = parse(&json, FileId(0));
         assert!(!diagnostics.has_errors(), "{diagnostics:?}");

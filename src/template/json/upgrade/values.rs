@@ -55,6 +55,13 @@ fn option(name: &str, value: &Value, fields: &[Field], translator: Translator<'_
     if shape.is_some_and(|shape| weak::is_split_late(shape, value)) {
         return split_attribute(name, value, translator);
     }
+    if let (Some(zero), Some(text)) = (shape.and_then(weak::zero), value.as_str())
+        && translator.names.is_maybe_empty(text)
+    {
+        let mut expressions = Expressions::new(translator);
+        let text = expressions.text(text);
+        return format!("{}{} = coalesce({text}, {zero})\n", expressions.note(), identifier(name));
+    }
     let value = &shape.map_or_else(|| value.clone(), |shape| weak::settled(shape, value));
     let inner = shape.and_then(weak::block_fields);
     let blocks: Vec<&Value> = match value.as_items() {

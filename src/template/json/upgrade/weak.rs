@@ -55,6 +55,15 @@ fn elements(inner: &Shape, value: &Value) -> Vec<Value> {
     }
 }
 
+/// What an empty text means, as a text: HCL2 makes neither a number nor a truth value of "".
+pub fn zero(shape: &Shape) -> Option<&'static str> {
+    match shape {
+        Shape::Bool => Some("\"false\""),
+        Shape::Integer { .. } => Some("\"0\""),
+        _ => None,
+    }
+}
+
 /// A text whose parts between commas are only known once its calls are rendered.
 pub fn is_split_late(shape: &Shape, value: &Value) -> bool {
     matches!(shape, Shape::List(inner) if !matches!(**inner, Shape::Block { .. }))
