@@ -15,17 +15,6 @@ mod qemu;
 mod row;
 mod validate;
 
-/// What the tests of AWS have: the endpoint, and the faults that it can be asked for.
-#[path = "../../tests/ec2/cloud.rs"]
-#[allow(dead_code, clippy::unwrap_used)] // as in the tests; not all of it is measured
-mod cloud;
-#[path = "../../tests/ec2/faults/mod.rs"]
-#[allow(dead_code, clippy::unwrap_used)]
-mod faults;
-#[path = "../../tests/support/mod.rs"]
-#[allow(dead_code, clippy::unwrap_used)]
-mod support;
-
 use row::Row;
 
 /// What is measured against: where everything lies, how often to repeat.
