@@ -35,7 +35,7 @@ test: need-test lint
 	@# Status 75: VirtualBox cannot be had any more. It was said, and its tests do nothing.
 	tests/virtualbox/root.sh >/dev/null || [ $$? = 75 ]
 	BAKEHOUSE_TINY=$$(tests/guest/tiny.sh) BAKEHOUSE_DEBIAN=$$(templates/debian/base.sh) \
-	  scripts/run-tests
+	  BAKEHOUSE_INSTALLER=$$(tests/installer/installer.sh) scripts/run-tests
 
 # Without virtual machines: under two minutes once compiled.
 test-fast:

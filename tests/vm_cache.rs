@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{Outcome, Sandbox, tiny, was_killed};
+use support::{Outcome, Sandbox, installer, tiny, was_killed};
 
 /// A template for the small guest that runs the scripts of the sandbox; `source` goes into its block.
 fn template(source: &str, scripts: &[&str]) -> String {
@@ -306,4 +306,55 @@ fn two_builds_with_one_key_do_not_disturb_each_other() {
     assert_eq!(ran(&outcome), [""; 0], "{}", outcome.all());
     sandbox.run(&["cache", "prune", "--keep-bytes", "0"]).ok();
     assert_eq!(checkpoints(&sandbox).len(), 0);
+}
+
+/// The boot loader may be late: one of the Returns finds its menu, and those after it disturb nobody.
+const INSTALLED: &str = r#"
+source "qemu" "tiny" {
+  iso_url          = "ISO"
+  iso_checksum     = "none"
+  disk_size        = "1536M"
+  memory           = 256
+  headless         = true
+  output_directory = "out"
+  vm_name          = "tiny.qcow2"
+  boot_wait        = "2s"
+  boot_command     = [for turn in range(20) : "<enter><wait2>"]
+  ssh_username     = "tiny"
+  ssh_password     = "tiny"
+  ssh_timeout      = "10m"
+  shutdown_command = "sudo poweroff"
+}
+build {
+  sources = ["source.qemu.tiny"]
+  provisioner "shell" { script = "a" }
+}
+"#;
+
+#[test]
+fn an_installed_system_is_a_checkpoint() {
+    let sandbox = Sandbox::new();
+    script(&sandbox, "a", "a");
+    sandbox.write("t.pkr.hcl", &INSTALLED.replace("ISO", &installer().display().to_string()));
+    let outcome = build(&sandbox);
+    assert_eq!(ran(&outcome), ["a"], "{}", outcome.all());
+    assert!(outcome.stdout.contains("Typing the boot command"), "{}", outcome.all());
+
+    script(&sandbox, "a", "A");
+    let outcome = build(&sandbox);
+    assert_eq!(ran(&outcome), ["a"], "{}", outcome.all());
+    assert!(outcome.stdout.contains("Going on from the checkpoint after `connect`"), "{}", outcome.all());
+    assert!(!outcome.stdout.contains("Typing"), "{}", outcome.all());
+
+    // It boots by itself, and holds what the last script left.
+    sandbox.write("look", "#!/bin/sh -e\necho holds $(cat /home/tiny/a)\n");
+    let look = template("", &["look"]).replace(&tiny().display().to_string(), "out/tiny.qcow2");
+    sandbox.write("look.pkr.hcl", &look.replace("\"out\"", "\"looked\""));
+    let looked = sandbox.run(&["build", "--no-cache", "look.pkr.hcl"]).ok();
+    assert!(looked.stdout.contains("holds A"), "{}", looked.all());
+
+    let typed = std::fs::read_to_string(sandbox.path("t.pkr.hcl")).unwrap().replace("<wait2>", "<wait3>");
+    sandbox.write("t.pkr.hcl", &typed);
+    let plan = sandbox.run(&["plan", "t.pkr.hcl"]).ok();
+    assert!(plan.stdout.contains("boot_command changed"), "{}", plan.all());
 }

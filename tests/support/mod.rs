@@ -228,6 +228,11 @@ pub fn tiny() -> PathBuf {
     disk("BAKEHOUSE_TINY", "tests/guest/tiny.sh")
 }
 
+/// A CD that installs the small guest: at any Return, and it starts the machine again when it is done.
+pub fn installer() -> PathBuf {
+    disk("BAKEHOUSE_INSTALLER", "tests/installer/installer.sh")
+}
+
 pub fn debian() -> PathBuf {
     disk("BAKEHOUSE_DEBIAN", "templates/debian/base.sh")
 }
