@@ -4,12 +4,15 @@
 use std::time::SystemTime;
 
 use aws_sdk_ec2::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_ec2::types::Tag;
 use bakehouse_api::{Cx, Result};
 
-use crate::client::{ApiError, Ec2};
+use crate::client::{ApiError, Ec2, Reason};
 
 /// The tag that holds it.
 pub const RUN_TAG: &str = "bakehouse-run";
+/// What it holds where it may not be taken off: no mark any more.
+const DONE: &str = "done";
 /// Of a run's id.
 const RUN: usize = 8;
 
@@ -56,12 +59,17 @@ pub async fn unmark(ec2: &Ec2, ids: impl IntoIterator<Item = String>) -> Result<
     if ids.is_empty() {
         return Ok(());
     }
-    let mark = aws_sdk_ec2::types::Tag::builder().key(RUN_TAG).build();
-    let request = ec2.api.delete_tags().set_resources(Some(ids)).tags(mark);
-    match request.send().await.map_err(ApiError::from) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(ec2.explain("taking the mark of this build off", error).await),
+    let mark = Tag::builder().key(RUN_TAG);
+    let request = ec2.api.delete_tags().set_resources(Some(ids.clone())).tags(mark.clone().build());
+    let Err(error) = request.send().await.map_err(ApiError::from) else { return Ok(()) };
+    // Policies that were written for Packer let a build set tags, and not remove them.
+    if error.is(Reason::Denied) {
+        let request = ec2.api.create_tags().set_resources(Some(ids)).tags(mark.value(DONE).build());
+        if request.send().await.is_ok() {
+            return Ok(());
+        }
     }
+    Err(ec2.explain("taking the mark of this build off", error).await)
 }
 
 #[cfg(test)]
@@ -80,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_somebody_else_wrote_there_is_no_mark() {
-        for other in ["", "yes", "20260131T120000Z-1a2b3c4d", "soon-1a2b3c4d-5e6f70819203", "20260131T120000Z-x-y"] {
+        for other in ["", DONE, "20260131T120000Z-1a2b3c4d", "soon-1a2b3c4d-5e6f70819203", "20260131T120000Z-x-y"] {
             assert_eq!(read(other), None, "{other}");
         }
     }

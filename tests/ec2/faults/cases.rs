@@ -114,7 +114,7 @@ pub fn lasting() -> Vec<Case> {
         ),
         Case::new(
             "a missing permission when nearly all is done",
-            json!({ "kind": "unauthorized", "action": "DeleteTags" }),
+            json!({ "kind": "unauthorized", "action": "*Tags" }),
             says(&["taking the mark of this build off", "ec2:DeleteTags"]),
         ),
         Case::new(
@@ -198,6 +198,7 @@ pub fn passing() -> Vec<Case> {
         Case::new("two calls a second get through", json!({ "kind": "throttle", "rate": 2 }), End::Survives),
         Case::new("a cut in the wait for the instance", wait("DescribeInstances", 2), End::Survives),
         Case::new("a cut in the wait for the image", wait("DescribeImages", 4), End::Survives),
+        Case::new("tags may not be removed", json!({ "kind": "unauthorized", "action": "DeleteTags" }), End::Survives),
         Case::new("the service is overloaded", json!({ "kind": "unavailable", "action": "*" }), End::Survives),
         Case::new("every answer takes half a second", json!({ "kind": "slow", "delay": 0.5 }), End::Survives),
     ]
