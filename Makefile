@@ -45,9 +45,10 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets $(vm) -- -D warnings
 
-# Against Debian's packer 1.6.6, in turn: ratios, and target/bench/results.json.
+# Against Debian's packer 1.6.6 and others, in turn: ratios, and target/bench/results.json.
 bench: need-bench build
 	BENCH_OURS=$(abspath $(program)) BENCH_PACKER=/usr/bin/packer BENCH_BASE=$$(templates/debian/base.sh) \
+	  BENCH_COLDSNAP=$${BAKEHOUSE_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/bakehouse}/coldsnap-0.12.0/bin/coldsnap \
 	  cargo run --quiet --release -p bakehouse-bench -- $(only)
 
 # Each target for FUZZ_SECONDS, from its seeds and what earlier runs found: make fuzz only=hcl FUZZ_SECONDS=600

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bakehouse_api::account::Login;
-use bakehouse_api::{Account, Backend, DataSource, Result};
+use bakehouse_api::instance::Launcher;
+use bakehouse_api::{Account, Backend, Bridge, DataSource, Error, Kind, Result};
 
 /// In the order they are listed to users.
 pub fn backends() -> Vec<Box<dyn Backend>> {
@@ -45,10 +46,7 @@ pub fn aws_account(login: Login) -> Result<Box<dyn Account>> {
 
 #[cfg(not(feature = "ec2"))]
 pub fn aws_account(_login: Login) -> Result<Box<dyn Account>> {
-    Err(bakehouse_api::Error::new(
-        bakehouse_api::Kind::Missing,
-        "this program was built without its AWS backend (feature `ec2`)",
-    ))
+    Err(without_aws())
 }
 
 /// A field of a secret of AWS Secrets Manager; without a key the only one there is.
@@ -72,4 +70,27 @@ pub fn aws_secret(name: &str, _key: Option<&str>) -> Result<String, String> {
 #[cfg(not(feature = "ec2"))]
 pub fn aws_secret_raw(name: &str) -> Result<String, String> {
     Err(format!("the secret {name} is with AWS, and this program was built without its backend (feature `ec2`)"))
+}
+
+/// The way between disks of this machine and the images of a cloud.
+pub fn bridge() -> Option<Arc<dyn Bridge>> {
+    #[cfg(feature = "ec2")]
+    return Some(bakehouse_ec2::bridge());
+    #[cfg(not(feature = "ec2"))]
+    None
+}
+
+/// The same for those who cannot do without.
+pub fn need_bridge() -> Result<Arc<dyn Bridge>> {
+    bridge().ok_or_else(without_aws)
+}
+
+fn without_aws() -> Error {
+    Error::new(Kind::Missing, "this program was built without its backend for AWS")
+        .hint("build it with the feature `ec2`: cargo build --release --features ec2")
+}
+
+/// What boots a disk on this machine as EC2 would.
+pub fn launcher() -> Arc<dyn Launcher> {
+    bakehouse_qemu::launcher()
 }

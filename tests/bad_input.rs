@@ -12,9 +12,9 @@ use bakehouse::template::load::{ConfigType, LoadRequest, Loaded, load};
 /// What takes more than linear time or waits for something would not end within it, on the busiest machine.
 const SOON: Duration = Duration::from_secs(600);
 
-const HCL: &str = include_str!("bad_input/whole.pkr.hcl");
+const HCL: &str = include_str!("../fuzz/seeds/hcl/whole.pkr.hcl");
 const HCL_AS_JSON: &str = include_str!("bad_input/whole.pkr.json");
-const LEGACY: &str = include_str!("bad_input/whole.json");
+const LEGACY: &str = include_str!("../fuzz/seeds/json/whole.json");
 
 /// Loads, and shows every finding with the lines that it is about.
 fn judged(name: &str, text: &[u8]) -> (Loaded, String) {

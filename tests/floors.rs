@@ -89,7 +89,7 @@ fn backends_never_use_each_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("backends");
     for (name, below) in [
         ("api", &[][..]),
-        ("kit", &["api"]),
+        ("kit", &["api", "boxes"]),
         ("../boxes", &["api"]),
         ("null", &["api", "kit", "boxes"]),
         ("file", &["api", "kit", "boxes"]),

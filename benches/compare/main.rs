@@ -8,6 +8,7 @@
 
 mod ami;
 mod boxes;
+mod bridge;
 mod cache;
 mod guest;
 mod measure;
@@ -40,6 +41,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("cache", cache::rebuilds),
     ("ami", ami::added),
     ("faults", ami::faults),
+    ("bridge", bridge::transfers),
 ];
 
 fn main() {

@@ -1,14 +1,18 @@
 //! Disk images, as far as packing needs them: their format, their size, their data.
 
+mod kind;
 mod qcow2;
 mod raw;
+mod reader;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+pub use kind::{Kind, kind};
 pub use qcow2::Qcow2;
 pub use raw::Raw;
+pub use reader::Reader;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
@@ -45,6 +49,8 @@ pub trait Disk: Send {
     /// Fills `buffer` with what is at `offset`. False: only zeroes are there, `buffer` is as it was.
     /// Reads beyond the end give zeroes.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> Result<bool, DiskError>;
+    /// Was anything ever written there, zeroes included? What a tool has rewritten since tells that no more.
+    fn written(&mut self, offset: u64, length: u64) -> Result<bool, DiskError>;
 }
 
 /// The format, told by the first bytes: whatever is no qcow2 is raw.

@@ -1,5 +1,5 @@
-//! Portable image formats: Vagrant boxes and their catalogs, OVF and OVA, VMDK. Plain functions over
-//! files: no network, no processes, no terminal.
+//! Portable image formats: Vagrant boxes and their catalogs, OVF and OVA, VMDK, and what a disk
+//! holds. Plain functions over files: no network, no processes, no terminal.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ pub mod ova;
 pub mod ovf;
 pub mod pack;
 pub mod parallel;
+pub mod preflight;
 pub mod provider;
 pub mod read;
 pub mod version;

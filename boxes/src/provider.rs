@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 pub use aws::aws;
 pub use libvirt::libvirt;
 pub use qemu::qemu;
-pub use virtualbox::virtualbox;
+pub use virtualbox::{machine, virtualbox};
 
 use crate::disk::{self, DiskError, Format};
 use crate::ova::OvaError;

@@ -7,8 +7,8 @@ use bakehouse_api::{Account, Error, Kind, Result};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::account::LoginArgs;
 use super::caching::duration;
+use super::login::LoginArgs;
 use super::runtime::{block_on, on_signals};
 use super::table::{count, table};
 use super::{End, complain, put, say};

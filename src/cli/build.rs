@@ -106,7 +106,8 @@ pub fn run(args: Args, machine_readable: bool) -> Result<End> {
             .push(Diagnostic::error("No builds to run").hint("check -only and -except against `bakehouse inspect`"));
     }
     let names = builds.iter().map(|build| build.name.clone()).collect();
-    let reporter = report::start(report::Config { format, secrets: secrets.clone(), builds: names });
+    let config = report::Config { format, secrets: secrets.clone(), builds: names, closing: true };
+    let reporter = report::start(config);
     tell(&findings, &loaded.sources, format, &environment, &*reporter.sink());
     if findings.has_errors() {
         reporter.finish();

@@ -6,9 +6,9 @@ use bakehouse_api::account::Remains;
 use bakehouse_api::{Account, Error, EventKind, Kind, Result, UndoId};
 use tokio_util::sync::CancellationToken;
 
-use super::account::LoginArgs;
 use super::caching::duration;
 use super::environment::Environment;
+use super::login::LoginArgs;
 use super::runtime::{block_on, on_signals};
 use super::table::count;
 use super::{End, complain, say};
@@ -42,7 +42,7 @@ pub fn run(args: &Args) -> Result<End> {
         return block_on(in_account(args));
     }
     if args.login.is_set() {
-        let error = "`--region`, `--profile` and `--endpoint` say where `--aws` looks";
+        let error = "`--region`, `--profile` and `--endpoint-url` say where `--aws` looks";
         return Err(Error::new(Kind::Config, error).hint("add `--aws`"));
     }
     let state = Environment::read()?.state()?;

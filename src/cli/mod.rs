@@ -11,18 +11,25 @@ mod caching;
 mod completion;
 mod console;
 mod environment;
+mod errand;
 mod explain;
+mod export;
 mod fix;
 mod fmt;
 mod functions;
 mod gc;
 mod hcl2_upgrade;
 mod http;
+mod import;
 mod init;
 mod inspect;
+mod login;
 mod plan;
 mod plugins;
+mod preflight;
 mod printable;
+mod relay;
+mod run;
 mod runtime;
 mod schema;
 mod services;
@@ -90,12 +97,23 @@ enum Command {
     Hcl2Upgrade(hcl2_upgrade::Args),
     /// Lay out the files of a template.
     Fmt(fmt::Args),
+    /// Bring the disk of an AMI to this machine.
+    Export(Box<export::Args>),
+    /// Say whether EC2 could boot a disk, without starting it.
+    Preflight(preflight::Args),
+    /// Boot a disk on this machine as EC2 would: with a metadata service, a key and user data.
+    Run(Box<run::Args>),
     /// Look at Vagrant boxes and list them in catalogs.
     Box(boxes::Args),
     /// Look at the AMIs of an account, and remove old ones.
     Ami(ami::Args),
+    /// Make an AMI of a disk of this machine.
+    Import(Box<import::Args>),
     /// Remove what builds that were killed have left.
     Gc(gc::Args),
+    /// Join standard input and output with a socket: what a guest's way to its metadata service runs.
+    #[command(hide = true)]
+    Relay(relay::Args),
     /// Print a script that completes words in a shell.
     Completion(completion::Args),
     /// Print the version.
@@ -108,8 +126,10 @@ pub enum End {
     Success,
     /// Something failed or was interrupted, and has been reported.
     Failure,
-    /// What was checked is not as it should be: `fmt -check`.
+    /// What was checked is not as it should be: `fmt -check`, `preflight`.
     Different,
+    /// A command in a guest ended so.
+    Code(u8),
 }
 
 impl From<End> for ExitCode {
@@ -118,6 +138,7 @@ impl From<End> for ExitCode {
             End::Success => ExitCode::SUCCESS,
             End::Failure => ExitCode::FAILURE,
             End::Different => ExitCode::from(3),
+            End::Code(code) => ExitCode::from(code),
         }
     }
 }
@@ -151,8 +172,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Fix(args)) => fix::run(&args),
         Some(Command::Hcl2Upgrade(args)) => hcl2_upgrade::run(&args),
         Some(Command::Fmt(args)) => fmt::run(args),
+        Some(Command::Export(args)) => export::run(&args, cli.machine_readable),
+        Some(Command::Preflight(args)) => preflight::run(&args),
+        Some(Command::Run(args)) => run::run(&args, cli.machine_readable),
+        Some(Command::Relay(args)) => relay::run(&args),
         Some(Command::Box(args)) => boxes::run(args),
         Some(Command::Ami(args)) => ami::run(&args),
+        Some(Command::Import(args)) => import::run(&args, cli.machine_readable),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),
     }

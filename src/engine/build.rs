@@ -11,6 +11,7 @@ use bakehouse_api::event::{Outcome, VERSION};
 use bakehouse_api::{Artifact, Cx, Error, Event, EventKind, Facts, Guest, Kind, Machine, Result, Undo, UndoId};
 use futures::FutureExt;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::chains::{Chains, Made};
 use super::checkpoints::Checkpoints;
@@ -88,13 +89,13 @@ pub async fn bake(build: &Prepared, run: &Run, index: usize) -> Report {
 }
 
 /// What a build runs in, and the journal of what it acquires.
-pub fn context(build: &Prepared, run: &Run, index: usize) -> Result<(Cx, Arc<Journal>)> {
+pub fn context(name: &str, run: &Run, index: usize) -> Result<(Cx, Arc<Journal>)> {
     let settings = &run.settings;
-    let journal = Journal::create(&settings.state, &settings.run_uuid, index, &build.name, run.undoers.clone())?;
+    let journal = Journal::create(&settings.state, &settings.run_uuid, index, name, run.undoers.clone())?;
     let journal = Arc::new(journal);
     let temp = scratch::make(settings, &*journal).inspect_err(|_| journal.close())?;
     let cx = Cx::new(
-        build.name.as_str(),
+        name,
         temp,
         settings.clone(),
         run.sink.clone(),
@@ -135,7 +136,7 @@ enum Then {
 
 impl<'a> Baking<'a> {
     fn open(build: &'a Prepared, run: &'a Run, index: usize) -> Result<Self> {
-        let (cx, journal) = context(build, run, index)?;
+        let (cx, journal) = context(&build.name, run, index)?;
         let machine_mark = journal.mark();
         Ok(Self {
             build,
@@ -426,30 +427,35 @@ impl<'a> Baking<'a> {
     /// Undoes what is still held, unless an interrupted or failed build is to be left alone. Returns
     /// what is left.
     async fn clean_up(&mut self, outcome: Outcome) -> Vec<Undo> {
-        let left = match outcome {
-            _ if self.leave && !self.interrupted => self.journal.held(),
-            // The scratch directory of a build that went well is not worth a word.
-            Outcome::Done => {
-                let cx = &self.cx;
-                let quiet = |event| {
-                    if matches!(event, EventKind::UndoFailed { .. }) {
-                        cx.emit(event);
-                    }
-                };
-                self.journal.drain(UndoId(0), &self.run.stop, &quiet).await
-            }
-            _ => self.drain(UndoId(0)).await,
-        };
-        self.journal.close();
-        if !left.is_empty() {
-            let list: Vec<&str> = left.iter().map(|undo| undo.what.as_str()).collect();
-            self.cx.warn(format!("left as it is: {}\n`bakehouse gc` removes it", list.join(", ")));
-        }
-        left
+        let leave = self.leave && !self.interrupted;
+        clean_up(&self.cx, &self.journal, &self.run.stop, outcome, leave).await
     }
 }
 
-fn error_event(run: &Run, error: &Error) -> EventKind {
+/// Undoes what is still held, unless it is to be left. Returns what is left.
+pub async fn clean_up(
+    cx: &Cx,
+    journal: &Journal,
+    stop: &CancellationToken,
+    outcome: Outcome,
+    leave: bool,
+) -> Vec<Undo> {
+    // The scratch directory of work that went well is not worth a word.
+    let tell = |event| {
+        if outcome != Outcome::Done || matches!(event, EventKind::UndoFailed { .. }) {
+            cx.emit(event);
+        }
+    };
+    let left = if leave { journal.held() } else { journal.drain(UndoId(0), stop, &tell).await };
+    journal.close();
+    if !left.is_empty() {
+        let list: Vec<&str> = left.iter().map(|undo| undo.what.as_str()).collect();
+        cx.warn(format!("left as it is: {}\n`bakehouse gc` removes it", list.join(", ")));
+    }
+    left
+}
+
+pub fn error_event(run: &Run, error: &Error) -> EventKind {
     let place = |span| run.sources.place(span);
     let mut text = error.to_string();
     for finding in &error.findings().0 {

@@ -5,6 +5,7 @@ mod build;
 pub mod cache;
 mod chains;
 mod checkpoints;
+mod errand;
 mod evidence;
 pub mod gc;
 mod known;
@@ -20,6 +21,7 @@ mod undo;
 
 pub use build::{OnError, Report, StageTime};
 pub use chains::Made;
+pub use errand::errand;
 pub use outlook::outlook;
 pub use prepare::{Kinds, PostStep, Prepared, Purpose, Step, prepare};
 pub use run::{Run, Summary, run};

@@ -32,7 +32,7 @@ pub struct StageOutlook {
 pub async fn outlook(builds: &[Prepared], run: &Run) -> Result<Vec<Outlook>> {
     let mut all = Vec::new();
     for (index, build) in builds.iter().enumerate() {
-        let (cx, journal) = context(build, run, index)?;
+        let (cx, journal) = context(&build.name, run, index)?;
         let found = of_build(&cx, build, &run.cache).await;
         journal.drain(UndoId(0), &run.stop, &|_| ()).await;
         journal.close();

@@ -6,12 +6,14 @@
 //! line in [`table`]. Files that it makes go through
 //! [`bakehouse_kit::output::Output`].
 
+mod amazon_import;
 mod artifice;
 mod boxes;
 mod checksum;
 mod compress;
 mod manifest;
 mod reading;
+mod s3;
 mod shell_local;
 mod vagrant;
 mod vagrant_catalog;
@@ -53,6 +55,8 @@ pub fn table() -> &'static [Row] {
         vagrant_catalog::ROW,
         vagrant_cloud::CLOUD,
         vagrant_cloud::REGISTRY,
+        amazon_import::ROW,
+        s3::ROW,
     ]
 }
 

@@ -1,9 +1,12 @@
-//! `vagrant-catalog`: lists a box in a catalog of this machine, for `vagrant box add` and `box update`.
+//! `vagrant-catalog`: lists a box in a catalog of this machine or of a bucket, for `vagrant box add` and `box update`.
 
-use std::path::PathBuf;
+mod bucket;
 
+use std::path::{Path, PathBuf};
+
+use bakehouse_api::bridge::{AccountOptions, Object};
 use bakehouse_api::{
-    Artifact, Body, Cx, Diagnostic, Diagnostics, Error, Options, Result, Template, async_trait, choices, options,
+    Artifact, Body, Cx, Diagnostic, Diagnostics, Error, Kind, Options, Result, Template, async_trait, choices, options,
 };
 use bakehouse_boxes::catalog::{self, Entry};
 use bakehouse_boxes::checksum::Algorithm;
@@ -28,7 +31,7 @@ choices! {
 options! {
     /// Lists the box in a catalog, whose address `vagrant box add` and `config.vm.box_url` take.
     pub struct CatalogOptions {
-        /// The catalog, a JSON file. It is made where there is none.
+        /// The catalog, a JSON file or `s3://bucket/key`. It is made where there is none.
         output: PathBuf = "metadata.json".into(),
         /// The name of the box: `org/box`.
         box_tag | "name": String,
@@ -37,7 +40,7 @@ options! {
         /// A few words about the box.
         description: Option<String>,
         /// Where clients fetch it. Fields: `{{name}}`, `{{version}}`, `{{provider}}`, `{{architecture}}`,
-        /// `{{file}}`. Unset: the file on this machine.
+        /// `{{file}}`. Unset: where the post-processor `s3` has put it, or the file on this machine.
         url_template | "url": Option<Template>,
         /// How Vagrant checks what it fetched.
         checksum_type: ChecksumType = ChecksumType::Sha256,
@@ -49,6 +52,8 @@ options! {
         keep_versions: Option<u32>,
         /// Replace a box that is listed already, as `-force` does.
         replace: bool = false,
+        /// How the bucket is reached that `output` names.
+        aws: Option<AccountOptions>,
     }
 }
 
@@ -70,9 +75,24 @@ fn prepare(body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn PostPro
     wrong("box_tag", catalog::check_name(&options.box_tag).map_err(|error| text(&error)));
     wrong("version", Version::parse(&options.version).map(|_| ()).map_err(|error| text(&error)));
     wrong("url_template", sample_url(&options));
-    let named = options.output.file_name().is_some();
-    wrong("output", if named { Ok(()) } else { Err("`output` must name a file".into()) });
+    wrong("output", check_output(&options.output));
+    if let (Some(bridge), Some(account)) = (crate::registry::bridge(), &options.aws) {
+        bridge.check_account(body, account, diagnostics);
+    }
     (diagnostics.errors() == before).then(|| Box::new(CatalogWriter(options)) as Box<dyn PostProcessor>)
+}
+
+fn check_output(output: &Path) -> Result<(), String> {
+    let text = output.to_string_lossy();
+    match (text.starts_with("s3://"), in_bucket(output)) {
+        (true, None) => Err(format!("`{text}` is no object: write it like s3://bucket/key")),
+        (false, _) if output.file_name().is_none() => Err("`output` must name a file".into()),
+        _ => Ok(()),
+    }
+}
+
+fn in_bucket(output: &Path) -> Option<Object> {
+    Object::parse(&output.to_string_lossy())
 }
 
 /// Is the address absolute, with fields that exist?
@@ -87,18 +107,37 @@ fn sample_url(options: &CatalogOptions) -> Result<(), String> {
 }
 
 impl CatalogWriter {
-    fn listing(&self, file: PathBuf) -> Listing {
+    fn listing(&self, file: PathBuf, artifact: &Artifact) -> Listing {
         let options = &self.0;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let put = artifact.facts.get(&format!("{}:{name}", super::s3::URL_FACT)).cloned();
+        let given = options.url_template.as_ref().map(|template| template.text.clone());
         Listing {
             file,
             name: options.box_tag.clone(),
             version: options.version.clone(),
             description: options.description.clone(),
-            url_template: options.url_template.as_ref().map(|template| template.text.clone()),
+            url_template: given.or(put),
             // Every choice is one.
             algorithm: Algorithm::named(options.checksum_type.as_str()).unwrap_or(Algorithm::Sha256),
             architecture: options.architecture.clone(),
             default_architecture: options.default_architecture.clone(),
+        }
+    }
+}
+
+impl CatalogWriter {
+    /// The versions that are listed no more.
+    async fn list(&self, cx: &Cx, entry: Entry, object: Option<&Object>) -> Result<Vec<String>> {
+        let options = &self.0;
+        let (output, force) = (options.output.clone(), options.replace || cx.settings().force);
+        let keep = options.keep_versions.map(|count| count as usize);
+        match object {
+            Some(object) => {
+                let account = options.aws.clone().unwrap_or_else(AccountOptions::plain);
+                bucket::list(cx, &account, object, entry, force, keep).await
+            }
+            None => blocking(move || listing::list(&output, entry, force, keep).map_err(Error::from)).await,
         }
     }
 }
@@ -116,28 +155,37 @@ fn entry(cx: &Cx, listing: &Listing) -> Result<Entry> {
 impl PostProcessor for CatalogWriter {
     async fn run(&self, cx: &Cx, artifact: &Artifact) -> Result<Outcome> {
         let options = &self.0;
-        let listing = self.listing(boxes::one(artifact)?);
+        let object = in_bucket(&options.output);
+        let listing = self.listing(boxes::one(artifact)?, artifact);
+        if object.is_some() && listing.url_template.is_none() {
+            return Err(Error::new(Kind::Config, "a catalog in a bucket cannot list a file of this machine")
+                .hint("put the post-processor `s3` before it in the same chain, or set `url_template`")
+                .at(options.spans.at("output")));
+        }
         let work = cx.clone();
         let entry = blocking(move || entry(&work, &listing)).await?;
         let provider = entry.provider.name.clone();
-        let (output, force) = (options.output.clone(), options.replace || cx.settings().force);
-        let keep = options.keep_versions.map(|count| count as usize);
-        let gone = blocking(move || listing::list(&output, entry, force, keep).map_err(Error::from)).await;
-        let gone = gone.map_err(|error| error.at(options.spans.at("output")))?;
+        let gone = self.list(cx, entry, object.as_ref()).await.map_err(|error| error.at(options.spans.at("output")))?;
         for version in gone {
             cx.message(format!("version {version} is no longer listed"));
         }
-        let path = std::path::absolute(&options.output).map_err(|error| unreadable(&options.output, &error))?;
         cx.message(format!("{} {} for {} is listed", options.box_tag, options.version, provider));
-        cx.say(format!("vagrant box add {}", path.display()));
         let mut files = artifact.files.clone();
-        if !files.contains(&options.output) {
-            files.push(options.output.clone());
-        }
+        let place = match &object {
+            Some(object) => object.to_string(),
+            None => {
+                let path = std::path::absolute(&options.output).map_err(|error| unreadable(&options.output, &error))?;
+                cx.say(format!("vagrant box add {}", path.display()));
+                if !files.contains(&options.output) {
+                    files.push(options.output.clone());
+                }
+                path.display().to_string()
+            }
+        };
         let made = Artifact {
             builder_id: "bakehouse.post-processor.vagrant-catalog".into(),
             id: format!("{}:{}", options.box_tag, options.version),
-            text: format!("Catalog of {}: {}", options.box_tag, path.display()),
+            text: format!("Catalog of {}: {place}", options.box_tag),
             files,
             facts: artifact.facts.clone(),
             destroy: Vec::new(),

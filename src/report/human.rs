@@ -22,6 +22,7 @@ pub struct Human {
     color: bool,
     timestamps: bool,
     summary: Summary,
+    closing: bool,
     live: Option<Live>,
     /// On a pipe: when each transfer began and last said something.
     transfers: BTreeMap<(String, String), (Instant, Instant)>,
@@ -30,7 +31,12 @@ pub struct Human {
 impl Human {
     pub fn new(builds: Vec<String>, color: bool, timestamps: bool, terminal: bool) -> Self {
         let live = terminal.then(Live::default);
-        Self { builds, color, timestamps, summary: Summary::default(), live, transfers: BTreeMap::new() }
+        Self { builds, color, timestamps, summary: Summary::default(), closing: true, live, transfers: BTreeMap::new() }
+    }
+
+    /// At the end the artifacts only.
+    pub fn without_closing(self) -> Self {
+        Self { closing: false, ..self }
     }
 
     fn print(&self, time: SystemTime, build: Option<&str>, line: &Line) {
@@ -121,6 +127,9 @@ impl Reporter for Human {
         self.timestamps = false;
         if self.summary.builds.is_empty() {
             return;
+        }
+        if !self.closing {
+            return self.summary.artifact_lines().into_iter().for_each(|line| self.plain(line));
         }
         if let Some(took) = self.summary.took {
             self.plain(format!("\n==> Wait completed after {}\n", ui::duration(took)));

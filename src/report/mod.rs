@@ -8,6 +8,7 @@ mod human;
 mod json;
 mod machine;
 mod prompt;
+mod quiet;
 pub mod redact;
 mod summary;
 mod ui;
@@ -29,6 +30,8 @@ pub enum Format {
     Machine,
     /// One event a line.
     Json,
+    /// What went wrong only.
+    Quiet,
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct Config {
     pub secrets: Secrets,
     /// Names of the builds, in the order that gives each its colour.
     pub builds: Vec<String>,
+    /// Tell times and failures once more at the end, as Packer does of its builds.
+    pub closing: bool,
 }
 
 /// Turns events into output, in the order they happened.
@@ -53,10 +58,12 @@ trait Reporter: Send {
 fn reporter(config: &Config) -> Box<dyn Reporter> {
     match config.format {
         Format::Human { color, timestamps, terminal } => {
-            Box::new(human::Human::new(config.builds.clone(), color, timestamps, terminal))
+            let human = human::Human::new(config.builds.clone(), color, timestamps, terminal);
+            Box::new(if config.closing { human } else { human.without_closing() })
         }
         Format::Machine => Box::new(machine::Machine::default()),
         Format::Json => Box::new(json::Json),
+        Format::Quiet => Box::new(quiet::Quiet),
     }
 }
 

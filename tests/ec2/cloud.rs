@@ -1,4 +1,5 @@
 //! The endpoint of one test: started by it, ended with it.
+#![allow(dead_code)] // each test program uses its part
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -123,6 +124,10 @@ build {{
 
     pub fn fault(&self, fault: Value) {
         self.ask("POST", "faults", &fault);
+    }
+
+    pub fn clear_faults(&self) {
+        self.ask("DELETE", "faults", &json!({}));
     }
 
     /// How often the faults that are set were met.

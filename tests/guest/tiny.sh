@@ -23,7 +23,7 @@ drivers=(
   virtio_pci virtio_blk virtio_scsi virtio_net virtio_console virtio_rng virtio_balloon
   sd_mod sr_mod sg ata_piix ata_generic ahci nvme sym53c8xx vmw_pvscsi megaraid_sas mptspi
   ext4 crc32c_generic isofs vfat nls_cp437 nls_ascii nls_iso8859-1 nls_utf8
-  e1000 e1000e 8139cp rtl8139 pcnet32 ne2k-pci vmxnet3
+  e1000 e1000e 8139cp rtl8139 pcnet32 ne2k-pci vmxnet3 ena
   button evdev atkbd i8042 floppy loop qemu_fw_cfg tpm_tis tpm_crb rtc_cmos
 )
 

@@ -206,6 +206,12 @@ macro_rules! choices {
             pub fn as_str(self) -> &'static str {
                 match self { $( Self::$variant => $word ),* }
             }
+
+            /// The one of that word.
+            #[allow(dead_code)] // a template's word is decoded; those of a command line come here
+            pub fn named(word: &str) -> Option<Self> {
+                [$(Self::$variant),*].into_iter().find(|one| one.as_str() == word)
+            }
         }
 
         impl $crate::Decode for $name {

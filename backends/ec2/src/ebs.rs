@@ -43,7 +43,7 @@ impl Job for Ebs {
         }
         check_encryption(&self.options.ami, survey)?;
         check_firmware(&self.options.firmware, survey)?;
-        Names::find(cx, survey, &self.options.ami).await
+        Names::find(cx, &survey.ec2, Some(&survey.source.id), &self.options.ami).await
     }
 
     fn harvest(&self, survey: &Survey, names: &Names) -> Result<Box<dyn Harvest>> {

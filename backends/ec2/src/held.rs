@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::client::{ApiError, Ec2, Ended, Look, Pace, Place, Reason, Sessions, Stop, look_until, poll};
-use crate::mark::RUN_TAG;
-use crate::{image, profile};
+pub use crate::mark::RUN_TAG;
+use crate::{bridge, image, profile};
 
 /// A thing that a cut-off call may have made shows itself by then.
 const APPEARS: Pace = Pace { deadline: Duration::from_secs(12), longest: Duration::from_secs(3) };
@@ -57,6 +57,35 @@ pub enum Thing {
     Profile {
         name: String,
     },
+    /// A snapshot that is being filled. Ours to delete only while it carries this token: another run may go on with it.
+    Upload {
+        token: String,
+        id: Option<String>,
+    },
+    /// Parts of an object to be; without an id, those begun since.
+    Parts {
+        bucket: String,
+        key: String,
+        id: Option<String>,
+    },
+    /// An object that says by its metadata that it is ours.
+    Object {
+        bucket: String,
+        key: String,
+        token: String,
+    },
+    /// An import with whatever it makes, marked with its token.
+    Task {
+        token: String,
+        id: Option<String>,
+    },
+    /// An export with the object that it writes.
+    Export {
+        token: String,
+        id: Option<String>,
+        bucket: String,
+        prefix: String,
+    },
 }
 
 impl Thing {
@@ -69,6 +98,11 @@ impl Thing {
             Thing::Snapshot { token, id } => format!("snapshot {} in {region}", id.as_ref().unwrap_or(token)),
             Thing::Volume { token, id } => format!("volume {} in {region}", id.as_ref().unwrap_or(token)),
             Thing::Profile { name } => format!("role and instance profile {name}"),
+            Thing::Upload { token, id } => format!("unfinished snapshot {} in {region}", id.as_ref().unwrap_or(token)),
+            Thing::Parts { bucket, key, .. } => format!("parts of s3://{bucket}/{key}"),
+            Thing::Object { bucket, key, .. } => format!("object s3://{bucket}/{key}"),
+            Thing::Task { token, id } => format!("import task {} in {region}", id.as_ref().unwrap_or(token)),
+            Thing::Export { token, id, .. } => format!("export task {} in {region}", id.as_ref().unwrap_or(token)),
         }
     }
 }
@@ -167,11 +201,12 @@ impl Undoer for Release {
         let data: Data = serde_json::from_value(undo.data.clone())
             .map_err(|error| Error::new(Kind::Internal, error).context(format!("reading the undo of {}", undo.what)))?;
         let ec2 = self.sessions.again(&data.place).await?.ec2(&data.region);
-        release(&ec2, data.thing, data.made, Young::since(data.since)).await
+        release(&ec2, data.thing, data.made, data.since).await
     }
 }
 
-async fn release(ec2: &Ec2, thing: Thing, made: bool, young: Young) -> Result<()> {
+async fn release(ec2: &Ec2, thing: Thing, made: bool, since: u64) -> Result<()> {
+    let young = Young::since(since);
     match thing {
         Thing::KeyPair { name } => {
             if made || appears(|| key_pair(ec2, &name)).await?.is_some() {
@@ -204,11 +239,16 @@ async fn release(ec2: &Ec2, thing: Thing, made: bool, young: Young) -> Result<()
             None => Ok(()),
         },
         Thing::Profile { name } => profile::remove(ec2, &name).await,
+        Thing::Upload { token, id } => bridge::undo::upload(ec2, &token, id).await,
+        Thing::Parts { bucket, key, id } => bridge::undo::parts(ec2, &bucket, &key, id, since).await,
+        Thing::Object { bucket, key, token } => bridge::undo::object(ec2, &bucket, &key, &token).await,
+        Thing::Task { token, id } => bridge::undo::task(ec2, &token, id).await,
+        Thing::Export { token, id, bucket, prefix } => bridge::undo::export(ec2, &token, id, &bucket, &prefix).await,
     }
 }
 
 /// The id that is known, or that of the thing once it shows itself.
-async fn found<F, Fut>(id: Option<String>, look: F) -> Result<Option<String>>
+pub async fn found<F, Fut>(id: Option<String>, look: F) -> Result<Option<String>>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<Option<String>, ApiError>>,
@@ -337,7 +377,7 @@ async fn instance(ec2: &Ec2, token: &str) -> Result<Option<String>, ApiError> {
     Ok(instances.find_map(|instance| instance.instance_id().map(str::to_owned)))
 }
 
-async fn snapshot(ec2: &Ec2, token: &str) -> Result<Option<String>, ApiError> {
+pub async fn snapshot(ec2: &Ec2, token: &str) -> Result<Option<String>, ApiError> {
     let answer = ec2.api.describe_snapshots().owner_ids("self").filters(by_run(token)).send().await?;
     Ok(answer.snapshots().first().and_then(|snapshot| snapshot.snapshot_id().map(str::to_owned)))
 }

@@ -3,7 +3,8 @@
 //! A builder is an option struct of `options/`, what of it can be refused offline (`check/`), and what becomes of
 //! the instance once it is off (a [`machine::Harvest`]). Everything up to there is shared: `survey` asks AWS before
 //! anything is made, `machine` makes key pair, security group and instance and reaches the guest. To add an AWS
-//! builder: a file like `ebs.rs` with its [`builder::Job`], and its arms in [`Aws`].
+//! builder: a file like `ebs.rs` with its [`builder::Job`], and its arms in [`Aws`]. `bridge/` moves disks without any
+//! instance.
 //!
 //! Whatever is acquired goes through [`held::acquire`], which puts the undo into the journal before the call.
 
@@ -12,6 +13,7 @@
 mod account;
 mod artifact;
 mod bake;
+mod bridge;
 mod builder;
 mod check;
 mod client;
@@ -35,6 +37,7 @@ mod security_group;
 mod session_manager;
 mod share;
 mod source_ami;
+mod spread;
 mod surrogate;
 mod survey;
 #[cfg(test)]
@@ -47,6 +50,7 @@ use std::sync::Arc;
 use bakehouse_api::{Backend, Body, Builder, Diagnostics, Options, Schema, Undoer};
 
 pub use account::account;
+pub use bridge::bridge;
 pub use data::{data_sources, secret_field, secret_text};
 
 use builder::AwsBuilder;
@@ -54,7 +58,7 @@ use client::Sessions;
 
 /// Every AWS builder; they share their logins.
 pub fn backends() -> Vec<Box<dyn Backend>> {
-    let sessions = Arc::new(Sessions::default());
+    let sessions = Sessions::of_process();
     let kinds = [Kind::Ebs, Kind::Surrogate, Kind::Volume];
     kinds.map(|kind| Box::new(Aws { kind, sessions: sessions.clone() }) as Box<dyn Backend>).into()
 }

@@ -41,7 +41,7 @@ pub async fn request(ec2: &Ec2, image: &Image, label: &Label) -> RegisterImageFl
 }
 
 /// A snapshot brings its own encryption.
-fn again(device: &BlockDeviceMapping) -> BlockDeviceMapping {
+pub fn again(device: &BlockDeviceMapping) -> BlockDeviceMapping {
     let mut device = device.clone();
     if let Some(ebs) = device.ebs.as_mut().filter(|ebs| ebs.snapshot_id.is_some()) {
         ebs.encrypted = None;
@@ -50,7 +50,7 @@ fn again(device: &BlockDeviceMapping) -> BlockDeviceMapping {
     device
 }
 
-async fn uefi_data(ec2: &Ec2, id: &str) -> Option<String> {
+pub async fn uefi_data(ec2: &Ec2, id: &str) -> Option<String> {
     let request = ec2.api.describe_image_attribute().image_id(id);
     let answer = request.attribute(aws_sdk_ec2::types::ImageAttributeName::UefiData).send().await.ok()?;
     answer.uefi_data?.value.filter(|data| !data.is_empty())

@@ -45,7 +45,7 @@ impl Job for SurrogateJob {
     }
 
     async fn names(&self, cx: &Cx, survey: &Survey) -> Result<Names> {
-        Names::find(cx, survey, &self.options.ami).await
+        Names::find(cx, &survey.ec2, Some(&survey.source.id), &self.options.ami).await
     }
 
     fn harvest(&self, survey: &Survey, names: &Names) -> Result<Box<dyn Harvest>> {

@@ -64,7 +64,7 @@ pub async fn snapshot(
     Ok(Shot { id, undo })
 }
 
-async fn complete(cx: &Cx, ec2: &Ec2, id: &str, pace: Pace) -> Result<()> {
+pub async fn complete(cx: &Cx, ec2: &Ec2, id: &str, pace: Pace) -> Result<()> {
     wait(cx, &format!("the snapshot {id} to complete"), pace, || async move {
         let answer = ec2.api.describe_snapshots().snapshot_ids(id).send().await?;
         let Some(snapshot) = answer.snapshots().first() else { return Ok(Look::Yet("not there".into())) };

@@ -16,7 +16,7 @@ const REAP: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 
 pub fn undoers() -> Vec<Arc<dyn Undoer>> {
-    vec![Arc::new(EndProcess), Arc::new(RemovePath)]
+    vec![Arc::new(EndProcess), Arc::new(RemovePath), Arc::new(RemoveEmpty)]
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,6 +36,11 @@ pub fn process(pid: u32, program: &str) -> Undo {
 /// Removes a file or a directory with everything in it.
 pub fn path(path: &Path) -> Undo {
     Undo { kind: "path".into(), what: path.display().to_string(), data: serde_json::json!({ "path": path }) }
+}
+
+/// Removes a directory that has nothing in it: what was put there since is worth keeping.
+pub fn empty(path: &Path) -> Undo {
+    Undo { kind: "empty".into(), what: format!("{} if it is empty", path.display()), ..self::path(path) }
 }
 
 fn boot_id() -> Option<String> {
@@ -102,6 +107,26 @@ async fn wait_gone(data: &ProcessData, patience: Duration) {
 #[derive(Deserialize)]
 struct PathData {
     path: std::path::PathBuf,
+}
+
+struct RemoveEmpty;
+
+#[async_trait]
+impl Undoer for RemoveEmpty {
+    fn kinds(&self) -> &'static [&'static str] {
+        &["empty"]
+    }
+
+    async fn undo(&self, undo: &Undo) -> Result<()> {
+        use std::io::ErrorKind::{DirectoryNotEmpty, NotFound};
+        let PathData { path } = decode(undo)?;
+        match tokio::fs::remove_dir(&path).await {
+            Err(error) if !matches!(error.kind(), NotFound | DirectoryNotEmpty) => {
+                Err(Error::io(format!("removing {}", path.display()), &error))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 struct RemovePath;

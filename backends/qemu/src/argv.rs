@@ -72,6 +72,8 @@ pub struct Network {
 pub enum Link {
     /// Port of this machine -> port of the guest.
     User(Option<(u16, u16)>),
+    /// A user network with addresses of its own: the rest of `-netdev user`'s value.
+    Own(String),
     Bridge(String),
 }
 
@@ -194,6 +196,7 @@ impl Hardware {
         let link = match &self.network.link {
             Link::User(None) => "user,id=user.0".to_owned(),
             Link::User(Some((host, guest))) => format!("user,id=user.0,hostfwd=tcp:127.0.0.1:{host}-:{guest}"),
+            Link::Own(rest) => format!("user,id=user.0,{rest}"),
             Link::Bridge(bridge) => format!("bridge,id=user.0,br={}", escaped(bridge)),
         };
         let Network { device, mac, without_rom, .. } = &self.network;
@@ -328,7 +331,7 @@ fn arg(switch: &str, value: impl Into<String>) -> Arg {
 }
 
 /// Commas separate options in QEMU's values; a doubled one is a comma.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace(',', ",,")
 }
 

@@ -55,7 +55,7 @@ pub fn hardware(options: &QemuOptions, parts: Parts) -> Hardware {
     }
 }
 
-fn accel(accelerator: Accelerator) -> Option<&'static str> {
+pub fn accel(accelerator: Accelerator) -> Option<&'static str> {
     match accelerator {
         Accelerator::None => None,
         // One thread for each processor of the guest.
@@ -66,7 +66,7 @@ fn accel(accelerator: Accelerator) -> Option<&'static str> {
 
 /// `qemu64`, QEMU's own default, lacks what distributions now compile for (x86-64-v2 and later). An emulated
 /// SVM only makes guests spend seconds of their boot on kvm modules.
-fn cpu(accelerator: Accelerator, binary: &str) -> Option<&'static str> {
+pub fn cpu(accelerator: Accelerator, binary: &str) -> Option<&'static str> {
     let x86 = binary.ends_with("x86_64") || binary.ends_with("i386");
     match accelerator {
         Accelerator::Kvm | Accelerator::Hvf => Some("host"),

@@ -15,12 +15,14 @@ mod evidence;
 mod firmware;
 mod frozen;
 mod hardware;
+mod instance;
 mod keyboard;
 mod launch;
 mod live;
 mod machine;
 mod net;
 mod options;
+mod power;
 mod qmp;
 mod reads;
 mod recall;
@@ -30,7 +32,15 @@ mod tpm;
 mod vm;
 mod workspace;
 
-use bakehouse_api::{Backend, Body, Builder, Diagnostics, Options, Schema};
+use std::sync::Arc;
+
+use bakehouse_api::instance::Launcher;
+use bakehouse_api::{Backend, Body, Builder, Diagnostics, Options, Schema, Undoer};
+
+/// Boots disks as EC2 would.
+pub fn launcher() -> Arc<dyn Launcher> {
+    Arc::new(instance::Local)
+}
 
 /// The builder type `qemu`.
 pub struct Qemu;
@@ -47,5 +57,9 @@ impl Backend for Qemu {
     fn prepare(&self, body: &Body, diagnostics: &mut Diagnostics) -> Option<Box<dyn Builder>> {
         let builder = builder::QemuBuilder::prepare(body, diagnostics)?;
         Some(Box::new(builder))
+    }
+
+    fn undoers(&self) -> Vec<Arc<dyn Undoer>> {
+        vec![Arc::new(power::PowerOff)]
     }
 }

@@ -313,19 +313,22 @@ fn variables_of(firmware: &Firmware) -> Option<(PathBuf, Format)> {
 
 fn described_firmware(cx: &Cx, builder: &QemuBuilder) -> Result<firmware::Uefi> {
     let options = &builder.options;
-    let env = &cx.settings().env;
-    let folder = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(Path::new);
-    let folders = firmware::folders(folder("HOME"), folder("XDG_CONFIG_HOME"));
     let wanted = firmware::Wanted {
         architecture: architecture(&options.qemu_binary),
         machine_type: options.machine(),
         secure_boot: options.efi_secure_boot,
     };
     let option = if options.efi_secure_boot { "efi_secure_boot" } else { "efi_boot" };
-    firmware::find(&folders, wanted).map_err(|error| error.at(builder.at(option)))
+    firmware_by_descriptors(cx, wanted).map_err(|error| error.at(builder.at(option)))
 }
 
-fn copy_store(template: &Path, store: &Path) -> Result<()> {
+pub fn firmware_by_descriptors(cx: &Cx, wanted: firmware::Wanted<'_>) -> Result<firmware::Uefi> {
+    let env = &cx.settings().env;
+    let folder = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(Path::new);
+    firmware::find(&firmware::folders(folder("HOME"), folder("XDG_CONFIG_HOME")), wanted)
+}
+
+pub fn copy_store(template: &Path, store: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     // A distribution's template is read-only, and so would its copy be.
     std::fs::copy(template, store)

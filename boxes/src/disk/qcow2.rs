@@ -167,6 +167,20 @@ impl Disk for Qcow2 {
         }
         Ok(any)
     }
+
+    fn written(&mut self, offset: u64, length: u64) -> Result<bool, DiskError> {
+        let end = offset.saturating_add(length).min(self.size);
+        let cluster = 1u64 << self.cluster_bits;
+        let mut at = offset;
+        while at < end {
+            let entry = self.entry(at)?;
+            if entry & (COMPRESSED | ZERO | OFFSET) != 0 {
+                return Ok(true);
+            }
+            at = (at | (cluster - 1)) + 1;
+        }
+        Ok(false)
+    }
 }
 
 fn table(file: &File, at: u64, entries: usize) -> std::io::Result<Vec<u64>> {

@@ -68,4 +68,9 @@ impl Disk for Raw {
         beyond.fill(0);
         Ok(true)
     }
+
+    fn written(&mut self, offset: u64, length: u64) -> Result<bool, DiskError> {
+        let wanted = self.size.saturating_sub(offset).min(length);
+        Ok(wanted > 0 && self.extent(offset)?.start < offset + wanted)
+    }
 }

@@ -71,12 +71,25 @@ fn from_disks(disks: &[PathBuf], guest: &Guest) -> Result<Contents, ProviderErro
         return Err(ProviderError::NoDisk { provider: PROVIDER });
     }
     let name = disks[0].file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut descriptor = descriptor(&name, guest);
-    let mut vmdks = Vec::new();
+    let descriptor = machine(&name, "box", disks, guest)?;
+    let vmdks = descriptor.files.iter().zip(disks);
+    let vmdks: Vec<Member> =
+        vmdks.map(|(file, path)| Member { name: file.href.clone(), source: Source::Vmdk(path.clone()) }).collect();
+    let xml = ovf::to_xml(&descriptor).map_err(|error| ovf::OvfError::Xml(error.to_string()))?;
+    let mut members = vec![Member { name: DESCRIPTOR.into(), source: Source::Bytes(xml) }];
+    members.extend(vmdks);
+    // No descriptor can ask for this card in words that every VirtualBox knows.
+    let lines = if guest.virtio_net { vec!["vb.default_nic_type = \"virtio\"".to_owned()] } else { vec![] };
+    Ok(contents(guest, descriptor.base_mac(), lines, members))
+}
+
+/// A machine for these disks, whose files are called `FILES-disk001.vmdk` and so on.
+pub fn machine(name: &str, files: &str, disks: &[PathBuf], guest: &Guest) -> Result<Descriptor, ProviderError> {
+    let mut descriptor = descriptor(name, guest);
     for (index, path) in disks.iter().enumerate() {
         let number = index + 1;
-        let href = format!("box-disk{number:03}.vmdk");
-        descriptor.files.push(ovf::File { id: format!("file{number}"), href: href.clone(), size: None });
+        let href = format!("{files}-disk{number:03}.vmdk");
+        descriptor.files.push(ovf::File { id: format!("file{number}"), href, size: None });
         descriptor.disks.push(Disk {
             id: format!("vmdisk{number}"),
             capacity: disk::open(path)?.size(),
@@ -84,14 +97,8 @@ fn from_disks(disks: &[PathBuf], guest: &Guest) -> Result<Contents, ProviderErro
             format: STREAM_OPTIMIZED.into(),
             bus: Some(if guest.sata { Bus::Sata } else { Bus::Ide }),
         });
-        vmdks.push(Member { name: href, source: Source::Vmdk(path.clone()) });
     }
-    let xml = ovf::to_xml(&descriptor).map_err(|error| ovf::OvfError::Xml(error.to_string()))?;
-    let mut members = vec![Member { name: DESCRIPTOR.into(), source: Source::Bytes(xml) }];
-    members.extend(vmdks);
-    // No descriptor can ask for this card in words that every VirtualBox knows.
-    let lines = if guest.virtio_net { vec!["vb.default_nic_type = \"virtio\"".to_owned()] } else { vec![] };
-    Ok(contents(guest, descriptor.base_mac(), lines, members))
+    Ok(descriptor)
 }
 
 fn descriptor(name: &str, guest: &Guest) -> Descriptor {

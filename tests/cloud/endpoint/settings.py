@@ -23,10 +23,12 @@ class Settings:
 
     # Instance types without capacity ("*": all of them).
     no_capacity: list = field(default_factory=list)
-    # Non-empty: new instances, images or snapshots fail with this state reason ("Code: message").
+    # Non-empty: new instances, images or snapshots fail with this state reason ("Code: message"), tasks with this
+    # message.
     launch_fails: str = ""
     image_fails: str = ""
     snapshot_fails: str = ""
+    task_fails: str = ""
     # Words that the tiny guest finds in its SMBIOS serial number, such as "nosshd".
     guest_traits: str = ""
     # New guests never execute an instruction.

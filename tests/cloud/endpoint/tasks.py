@@ -59,6 +59,8 @@ class Task(threading.Thread):
         try:
             self.step("converting", "20")
             time.sleep(cloud.settings.task)
+            if cloud.settings.task_fails:
+                raise Failed(cloud.settings.task_fails)
             self.convert(folder)
             self.step(None, None, "completed")
         except (Failed, EC2ClientError, ValueError) as error:
@@ -81,6 +83,8 @@ class Task(threading.Thread):
         with cloud.lock:
             if self.active:
                 self.status, self.active, self.message, self.progress = "deleted", False, message, None
+            elif self.status == "deleting":
+                self.status = "deleted"
         for snapshot in self.made:
             self.backend.forget_snapshot(snapshot.id)
 

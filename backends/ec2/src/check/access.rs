@@ -1,6 +1,7 @@
 //! Credentials and endpoint.
 
 use bakehouse_api::Diagnostic;
+use bakehouse_api::bridge::AccountOptions;
 
 use super::Check;
 use crate::network::given;
@@ -25,15 +26,20 @@ impl Check<'_> {
         if access.vault_aws_engine.is_some() {
             self.unsupported("vault_aws_engine", "let Vault's agent write the credentials into a profile");
         }
-        if let Some(endpoint) = given(&access.custom_endpoint_ec2)
-            && self.known("custom_endpoint_ec2")
-            && !endpoint.starts_with("http://")
-            && !endpoint.starts_with("https://")
-        {
-            let error = format!("`{endpoint}` is no URL of an endpoint");
-            self.push("custom_endpoint_ec2", Diagnostic::error(error).hint("write it as https://host"));
-        }
+        self.endpoint("custom_endpoint_ec2", &access.custom_endpoint_ec2);
         self.roles(access);
+    }
+
+    pub fn store(&mut self, account: &AccountOptions) {
+        self.endpoint("s3_endpoint", &account.s3_endpoint);
+    }
+
+    fn endpoint(&mut self, option: &str, endpoint: &Option<String>) {
+        let Some(endpoint) = given(endpoint).filter(|_| self.known(option)) else { return };
+        if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+            let error = format!("`{endpoint}` is no URL of an endpoint");
+            self.push(option, Diagnostic::error(error).hint("write it as https://host"));
+        }
     }
 
     fn roles(&mut self, access: &AccessOptions) {

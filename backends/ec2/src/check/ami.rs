@@ -152,7 +152,7 @@ impl Check<'_> {
 }
 
 /// An id, `mrk-` and digits, `alias/NAME`, or an ARN of a key or an alias.
-fn is_key(text: &str) -> bool {
+pub fn is_key(text: &str) -> bool {
     let hex = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let id = |text: &str| match text.strip_prefix("mrk-") {
         Some(rest) => rest.len() == 32 && hex(rest),

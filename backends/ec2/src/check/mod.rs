@@ -3,6 +3,7 @@
 mod access;
 mod ami;
 mod devices;
+mod import;
 mod run;
 mod tags;
 #[cfg(test)]

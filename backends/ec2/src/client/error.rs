@@ -149,6 +149,8 @@ pub fn reason(code: &str) -> Reason {
         | "SignatureDoesNotMatch"
         | "UnrecognizedClientException"
         | "MissingAuthenticationToken"
+        | "InvalidAccessKeyId"
+        | "RequestTimeTooSkewed"
         | "OptInRequired" => Reason::Credentials,
         "InsufficientInstanceCapacity"
         | "InsufficientHostCapacity"
@@ -163,6 +165,8 @@ pub fn reason(code: &str) -> Reason {
         | "SnapshotLimitExceeded"
         | "SecurityGroupLimitExceeded"
         | "ResourceLimitExceeded"
+        | "ConcurrentLimitExceededException"
+        | "ServiceQuotaExceededException"
         | "AMIQuotaExceeded" => Reason::Quota,
         "DependencyViolation" | "InvalidGroup.InUse" | "InvalidSnapshot.InUse" | "VolumeInUse" | "DeleteConflict" => {
             Reason::InUse
@@ -174,13 +178,23 @@ pub fn reason(code: &str) -> Reason {
         | "SlowDown"
         | "SnapshotCreationPerVolumeRateExceeded"
         | "RequestThrottled"
+        | "RequestThrottledException"
         | "TooManyRequestsException" => Reason::Throttled,
-        "InternalError" | "InternalFailure" | "InternalServerError" | "ServiceUnavailable" | "Unavailable" => {
-            Reason::Unclear
-        }
-        "NoSuchEntity" | "ResourceNotFoundException" | "ParameterNotFound" | "InvalidAMIID.Unavailable" => {
-            Reason::NotFound
-        }
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "InternalServerException"
+        | "OperationAborted"
+        | "RequestTimeout"
+        | "ServiceUnavailable"
+        | "Unavailable" => Reason::Unclear,
+        "NoSuchBucket"
+        | "NoSuchKey"
+        | "NoSuchUpload"
+        | "NoSuchEntity"
+        | "ResourceNotFoundException"
+        | "ParameterNotFound"
+        | "InvalidAMIID.Unavailable" => Reason::NotFound,
         "EntityAlreadyExists" => Reason::Duplicate,
         code if code.contains("NotFound") => Reason::NotFound,
         code if code.ends_with(".Duplicate") => Reason::Duplicate,

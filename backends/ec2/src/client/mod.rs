@@ -5,6 +5,7 @@ pub mod error;
 mod login;
 pub mod pace;
 mod retry;
+mod services;
 pub mod session;
 
 use std::sync::Arc;
@@ -12,10 +13,11 @@ use std::sync::Arc;
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
 use bakehouse_api::{Error, Result};
 
+pub use crate::mark::token;
 pub use error::{ApiError, Reason};
 pub use pace::{Ended, Look, Pace, Stop, look_until, poll, settled, wait};
 pub use retry::Launching;
-pub use session::{Place, Session, Sessions};
+pub use session::{Place, Session, Sessions, Store};
 
 /// EC2 in one region.
 #[derive(Clone)]

@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use bakehouse_api::bridge::Polling;
 use bakehouse_api::{Cx, Error, Kind, Result};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::error::{ApiError, Reason};
-use crate::options::access::Polling;
 
 const FIRST: Duration = Duration::from_secs(1);
 const GROWTH: f64 = 1.25;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -33,6 +33,16 @@ pub struct Place {
     pub profile: Option<String>,
     pub credentials_file: Option<PathBuf>,
     pub role: Option<Role>,
+    /// Of the object store.
+    #[serde(default)]
+    pub store: Store,
+}
+
+/// Another object store than the region's own, and how it is asked.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Store {
+    pub endpoint: Option<String>,
+    pub path_style: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,12 +65,24 @@ pub struct Session {
 pub struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
 
 impl Sessions {
+    /// Those of builders and bridge alike: one undoer serves both.
+    pub fn of_process() -> Arc<Self> {
+        static ALL: LazyLock<Arc<Sessions>> = LazyLock::new(Arc::default);
+        ALL.clone()
+    }
+
     /// Logs in as a template asks for it.
     pub async fn open(&self, access: &AccessOptions, id: &str) -> Result<Arc<Session>> {
+        self.open_with_store(access, Store::default(), id).await
+    }
+
+    pub async fn open_with_store(&self, access: &AccessOptions, store: Store, id: &str) -> Result<Arc<Session>> {
         if let Some(session) = self.known(id) {
             return Ok(session);
         }
-        let session = Arc::new(Session::open(access, id).await?);
+        let mut session = Session::open(access, id).await?;
+        session.place.store = store;
+        let session = Arc::new(session);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), session.clone());
         Ok(session)
     }
@@ -88,6 +110,7 @@ impl Session {
             profile: given(&access.profile),
             credentials_file: access.shared_credentials_file.clone().filter(|path| !path.as_os_str().is_empty()),
             role: login::role(access),
+            store: Store::default(),
         };
         let attempts = access.max_retries.map_or(ATTEMPTS, |retries| retries + 1);
         let config = login::log_in(base(&place, attempts), &place, Some(access)).await?;

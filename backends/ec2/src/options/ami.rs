@@ -124,3 +124,40 @@ options! {
         launch_block_device_mappings: Vec<BlockDevice>,
     }
 }
+
+impl AmiOptions {
+    /// As a template that says nothing of it.
+    pub fn plain() -> Self {
+        Self {
+            ami_name: String::new(),
+            ami_description: None,
+            ami_virtualization_type: None,
+            ami_users: Vec::new(),
+            ami_groups: Vec::new(),
+            ami_org_arns: Vec::new(),
+            ami_ou_arns: Vec::new(),
+            ami_product_codes: Vec::new(),
+            ami_regions: Vec::new(),
+            skip_region_validation: false,
+            tags: BTreeMap::new(),
+            tag: Vec::new(),
+            ena_support: None,
+            sriov_support: false,
+            force_deregister: false,
+            force_delete_snapshot: false,
+            encrypt_boot: None,
+            kms_key_id: None,
+            region_kms_key_ids: BTreeMap::new(),
+            skip_save_build_region: false,
+            imds_support: ImdsSupport::Unset,
+            deprecate_at: None,
+            deregistration_protection: None,
+            fast_launch: None,
+            snapshot_tags: BTreeMap::new(),
+            snapshot_tag: Vec::new(),
+            snapshot_users: Vec::new(),
+            snapshot_groups: Vec::new(),
+            spans: Default::default(),
+        }
+    }
+}

@@ -1,10 +1,7 @@
 //! What instances of an image boot by.
 
+pub use bakehouse_api::bridge::BootMode;
 use bakehouse_api::{choices, options};
-
-choices! {
-    pub enum BootMode { Unset = "", LegacyBios = "legacy-bios", Uefi = "uefi", UefiPreferred = "uefi-preferred" }
-}
 
 choices! {
     pub enum TpmSupport { Unset = "", V2 = "v2.0" }

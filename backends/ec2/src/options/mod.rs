@@ -1,7 +1,6 @@
 //! What a template can say about AWS. Names and defaults are Packer's, but for `http_tokens`, which is `required`,
 //! and for the temporary security group, which is not open to everybody where that can be helped.
 
-pub mod access;
 pub mod ami;
 pub mod data;
 pub mod devices;
@@ -16,8 +15,8 @@ use std::collections::BTreeMap;
 use bakehouse_api::{Template, options};
 use bakehouse_kit::communicator::CommOptions;
 
-pub use access::AccessOptions;
 pub use ami::{AmiOptions, DeviceOptions, TagBlock};
+pub use bakehouse_api::bridge::AccessOptions;
 pub use devices::BlockDevice;
 pub use firmware::FirmwareOptions;
 pub use run::RunOptions;

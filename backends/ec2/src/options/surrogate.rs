@@ -1,15 +1,12 @@
 //! An image of a second volume.
 
-use bakehouse_api::{choices, options};
+pub use bakehouse_api::bridge::Architecture;
+use bakehouse_api::options;
 use bakehouse_kit::communicator::CommOptions;
 
 use super::devices::{BlockDevice, VolumeType};
 use super::firmware::FirmwareOptions;
 use super::{AccessOptions, AmiOptions, RunOptions};
-
-choices! {
-    pub enum Architecture { X86_64 = "x86_64", Arm64 = "arm64", I386 = "i386", X86_64Mac = "x86_64_mac", Arm64Mac = "arm64_mac" }
-}
 
 options! {
     /// A device of the instance.

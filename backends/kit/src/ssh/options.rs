@@ -1,9 +1,13 @@
 //! The `ssh_*` options: Packer's names and defaults.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bakehouse_api::{Diagnostic, Diagnostics, Secret, choices, options};
+use bakehouse_api::body::Verbatim;
+use bakehouse_api::{
+    Body, Diagnostic, Diagnostics, Entry, Form, Node, Options, Secret, Span, SpanTree, Value, choices, options,
+};
 
 use super::algorithms::{cipher_names, kex_names};
 use super::auth::{self, LoginFiles};
@@ -112,6 +116,29 @@ fn given_path(path: &Option<PathBuf>) -> Option<&Path> {
 }
 
 impl SshOptions {
+    /// Of a template that sets only these.
+    pub fn of<const N: usize>(given: [(&str, Value); N]) -> Option<Self> {
+        let entry = |(name, value): (&str, Value)| Entry {
+            name: name.to_owned(),
+            name_span: Span::default(),
+            form: Form::Attribute,
+            node: Node::new(value, SpanTree::default()),
+        };
+        let body = Body {
+            kind: "ssh".into(),
+            name: String::new(),
+            build: String::new(),
+            build_name: String::new(),
+            builder_type: String::new(),
+            root: ".".into(),
+            span: Span::default(),
+            entries: given.into_iter().map(entry).collect(),
+            engine: Arc::new(Verbatim),
+            secrets: Default::default(),
+        };
+        Self::from_body(&body, &mut Diagnostics::default())
+    }
+
     pub fn username(&self) -> Option<&str> {
         given(&self.ssh_username)
     }

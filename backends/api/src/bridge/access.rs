@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bakehouse_api::{Secret, options};
+use crate::{Secret, options};
 
 options! {
     /// A role to take on before anything else is asked.
