@@ -118,7 +118,7 @@ fn the_debian_template_bakes_the_same_files_into_a_disk_and_an_ami() {
         ("var/log", "what happened, and when"),
     ];
     let base = debian();
-    let cloud = Cloud::of("debian", &base, 1024);
+    let cloud = Cloud::of("debian", &base, 1024, &[]);
     let sandbox = cloud.sandbox();
     let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/debian");
     let var = |name: &str, value: &str| ["-var".to_owned(), format!("{name}={value}")];

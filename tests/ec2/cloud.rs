@@ -18,15 +18,20 @@ pub struct Cloud {
 
 impl Cloud {
     pub fn start() -> Self {
-        Self::of("tiny", &tiny(), 256)
+        Self::with(&[])
+    }
+
+    pub fn with(arguments: &[&str]) -> Self {
+        Self::of("tiny", &tiny(), 256, arguments)
     }
 
     /// With an image of this name; `memory` is in MiB.
-    pub fn of(name: &str, disk: &Path, memory: u32) -> Self {
+    pub fn of(name: &str, disk: &Path, memory: u32, arguments: &[&str]) -> Self {
         let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud/start");
         let image = format!("{name}={}", disk.display());
         let mut child = Command::new(start)
             .args(["--stdin", "--memory", &memory.to_string(), "--image", &image])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -124,10 +129,6 @@ build {{
 
     pub fn fault(&self, fault: Value) {
         self.ask("POST", "faults", &fault);
-    }
-
-    pub fn clear_faults(&self) {
-        self.ask("DELETE", "faults", &json!({}));
     }
 
     /// How often the faults that are set were met.
