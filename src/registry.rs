@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bakehouse_api::account::Login;
 use bakehouse_api::instance::Launcher;
-use bakehouse_api::{Backend, Bridge, DataSource, Error, Kind, Result};
+use bakehouse_api::{Account, Backend, Bridge, DataSource, Error, Kind, Result};
 
 /// In the order they are listed to users.
 pub fn backends() -> Vec<Box<dyn Backend>> {
@@ -35,6 +36,17 @@ pub fn data_sources() -> Vec<Arc<dyn DataSource>> {
     return bakehouse_ec2::data_sources();
     #[cfg(not(feature = "ec2"))]
     Vec::new()
+}
+
+/// An account at AWS.
+#[cfg(feature = "ec2")]
+pub fn aws_account(login: Login) -> Result<Box<dyn Account>> {
+    Ok(bakehouse_ec2::account(login))
+}
+
+#[cfg(not(feature = "ec2"))]
+pub fn aws_account(_login: Login) -> Result<Box<dyn Account>> {
+    Err(without_aws())
 }
 
 /// A field of a secret of AWS Secrets Manager; without a key the only one there is.
@@ -70,10 +82,12 @@ pub fn bridge() -> Option<Arc<dyn Bridge>> {
 
 /// The same for those who cannot do without.
 pub fn need_bridge() -> Result<Arc<dyn Bridge>> {
-    bridge().ok_or_else(|| {
-        Error::new(Kind::Missing, "this program was built without its backend for AWS")
-            .hint("build it with the feature `ec2`: cargo build --release --features ec2")
-    })
+    bridge().ok_or_else(without_aws)
+}
+
+fn without_aws() -> Error {
+    Error::new(Kind::Missing, "this program was built without its backend for AWS")
+        .hint("build it with the feature `ec2`: cargo build --release --features ec2")
 }
 
 /// What boots a disk on this machine as EC2 would.

@@ -57,6 +57,11 @@ fn findings(component: &Component, name: &str, form: Form, value: Value) -> Vec<
         }
         Role::Provisioner => drop((provision::find(kind).unwrap().prepare)(&body, &mut found)),
         Role::PostProcessor => drop((post::find(kind).unwrap().prepare)(&body, &mut found)),
+        Role::DataSource => {
+            let sources = registry::data_sources();
+            let source = sources.iter().find(|source| source.kind() == kind).unwrap();
+            drop(source.read(&body, false, &mut found));
+        }
     }
     let here = |finding: &Diagnostic| finding.span == Some(place(NAME)) || finding.span == Some(place(VALUE));
     found.0.into_iter().filter(here).collect()

@@ -31,7 +31,7 @@ fn the_pages_say_what_the_structs_say() {
 
 /// Pages of components that are no more.
 fn stale(root: &Path, pages: &BTreeSet<&String>) -> Vec<PathBuf> {
-    let folders = ["builders", "provisioners", "post-processors"].into_iter();
+    let folders = ["builders", "provisioners", "post-processors", "data-sources"].into_iter();
     let files = folders.flat_map(|folder| std::fs::read_dir(root.join(folder)).into_iter().flatten());
     let paths = files.map(|file| file.unwrap().path());
     paths.filter(|path| !pages.contains(&path.strip_prefix(root).unwrap().display().to_string())).collect()

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ami;
 mod boxes;
 mod bridge;
 mod cache;
@@ -38,6 +39,8 @@ const SUITES: &[(&str, Suite)] = &[
     ("added", qemu::added_time),
     ("boxes", boxes::packing),
     ("cache", cache::rebuilds),
+    ("ami", ami::added),
+    ("faults", ami::faults),
     ("bridge", bridge::transfers),
 ];
 

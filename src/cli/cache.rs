@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::caching::duration;
 use super::environment::{Environment, size};
+use super::table::table;
 use super::{End, put, say};
 use crate::engine::cache::{
     Care, Entry, Ledger, Pruned, Remembered, RememberedLeg, Store, StoreError, age, now, since,
@@ -130,17 +131,6 @@ fn made(entry: &Entry) -> Duration {
 
 fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-/// Columns as wide as they must be, the last one open.
-fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
-    let widths: Vec<usize> =
-        (0..N).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
-    let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    rows.iter().map(line).collect()
 }
 
 fn why(store: &Store, build: &str) -> Result<End> {

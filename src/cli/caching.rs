@@ -32,5 +32,7 @@ impl CacheArgs {
 }
 
 pub fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a number with a unit, like 30m, 24h or 1h30m".into())
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
+    let days = days.map(|days| Duration::from_secs(u64::from(days) * 86_400));
+    days.or_else(|| parse_duration(text)).ok_or_else(|| "write a number with a unit, like 30m, 1h30m or 14d".into())
 }

@@ -2,6 +2,7 @@
 //! the reporters write to standard output and standard error.
 
 mod account;
+mod ami;
 mod argv;
 mod boxes;
 mod build;
@@ -22,6 +23,7 @@ mod http;
 mod import;
 mod init;
 mod inspect;
+mod login;
 mod plan;
 mod plugins;
 mod preflight;
@@ -31,6 +33,7 @@ mod run;
 mod runtime;
 mod schema;
 mod services;
+mod table;
 mod template;
 mod validate;
 mod version;
@@ -102,6 +105,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Look at Vagrant boxes and list them in catalogs.
     Box(boxes::Args),
+    /// Look at the AMIs of an account, and remove old ones.
+    Ami(ami::Args),
     /// Make an AMI of a disk of this machine.
     Import(Box<import::Args>),
     /// Remove what builds that were killed have left.
@@ -172,6 +177,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<End> {
         Some(Command::Run(args)) => run::run(&args, cli.machine_readable),
         Some(Command::Relay(args)) => relay::run(&args),
         Some(Command::Box(args)) => boxes::run(args),
+        Some(Command::Ami(args)) => ami::run(&args),
         Some(Command::Import(args)) => import::run(&args, cli.machine_readable),
         Some(Command::Gc(args)) => gc::run(&args),
         Some(Command::Version) | None => version::run(cli.machine_readable),

@@ -1,6 +1,7 @@
 //! What runs that were killed have left.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bakehouse_api::{Error, Result};
@@ -21,6 +22,18 @@ pub fn find(state: &Path, undoers: &Undoers) -> Result<(Vec<Journal>, usize)> {
         }
     }
     Ok((dead, living))
+}
+
+/// The ids of the runs of this machine that live, each as often as it has builds.
+pub fn living_runs(state: &Path) -> Result<Vec<String>> {
+    let mut living = Vec::new();
+    for path in journals(&folder(state))? {
+        if Journal::adopt(&path, Arc::new([]))?.is_none() {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            living.extend(name.rsplit_once('-').map(|(run, _)| run.to_owned()));
+        }
+    }
+    Ok(living)
 }
 
 fn journals(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,6 +1,21 @@
 //! Components of Packer and its plugins that templates name and that may not be built here: they
 //! deserve a better answer than "unknown".
 
+/// What does the same here, in place of a component that is not built in.
+pub fn instead(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "amazon-chroot" => {
+            "`amazon-ebssurrogate` fills a second volume the same way: in an instance of its own, so that it runs from \
+             anywhere; its provisioners mount the volume and chroot into it"
+        }
+        "amazon-instance" => {
+            "`amazon-ebs`, without `account_id`, `s3_bucket` and the options that begin with `bundle_` and `x509_`: an image \
+             whose root is on instance store starts on instances of former generations only"
+        }
+        _ => return None,
+    })
+}
+
 pub const BUILDERS: &[&str] = &[
     "alicloud-ecs",
     "amazon-chroot",

@@ -196,7 +196,11 @@ impl Preparing<'_> {
             Some(source) => format!("it comes with the plugin {source}, and plugins are not loaded"),
             None => "it comes with a plugin of Packer's, and plugins are not loaded".to_owned(),
         };
-        let hint = "`-only` and `-except` choose the builds that do not need it";
+        let leave_out = "`-only` and `-except` choose the builds that do not need it";
+        let hint = match known::instead(kind) {
+            Some(instead) => format!("take {instead}; or {leave_out}"),
+            None => leave_out.to_owned(),
+        };
         self.push(match self.purpose {
             Purpose::Check => Diagnostic::warning(format!("{summary}: its options are not checked"))
                 .at(span)
@@ -288,6 +292,7 @@ mod tests {
     fn misspelt_kinds_are_told_from_foreign_ones() {
         assert_eq!(hint(build("fkae", &[], vec![])).as_deref(), Some("did you mean `fake`?"));
         assert_eq!(hint(build("vmware-is", &[], vec![])).as_deref(), Some("did you mean `vmware-iso`?"));
+        assert!(hint(build("amazon-chroot", &[], vec![])).is_some_and(|hint| hint.contains("`amazon-ebssurrogate`")));
         let (_, found) = summaries(vec![build("vmware-iso", &[], vec![step("cake", &[])])]);
         assert_eq!(found, ["the builder `vmware-iso` is not built in", "the provisioner `cake` is not built in"]);
     }

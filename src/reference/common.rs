@@ -58,7 +58,7 @@ options! {
 
 pub fn fields(role: Role) -> Vec<Field> {
     match role {
-        Role::Builder => Vec::new(),
+        Role::Builder | Role::DataSource => Vec::new(),
         Role::Provisioner => [ProvisionerOptions::fields(), HclOptions::fields()].concat(),
         Role::PostProcessor => PostProcessorOptions::fields(),
     }

@@ -15,21 +15,33 @@ pub enum Role {
     Builder,
     Provisioner,
     PostProcessor,
+    DataSource,
 }
 
 impl Role {
-    pub const ALL: [Role; 3] = [Role::Builder, Role::Provisioner, Role::PostProcessor];
+    pub const ALL: [Role; 4] = [Role::Builder, Role::Provisioner, Role::PostProcessor, Role::DataSource];
 
     pub fn word(self) -> &'static str {
         match self {
             Role::Builder => "builder",
             Role::Provisioner => "provisioner",
             Role::PostProcessor => "post-processor",
+            Role::DataSource => "data-source",
+        }
+    }
+
+    /// As a heading.
+    fn title(self) -> &'static str {
+        match self {
+            Role::Builder => "Builders",
+            Role::Provisioner => "Provisioners",
+            Role::PostProcessor => "Post-processors",
+            Role::DataSource => "Data sources",
         }
     }
 }
 
-/// A builder, provisioner or post-processor and its options.
+/// A builder, provisioner, post-processor or data source and its options.
 pub struct Component {
     pub role: Role,
     pub schema: Schema,
@@ -56,7 +68,9 @@ pub fn components() -> Vec<Component> {
     let post_processors = crate::post::table().iter().map(|row| (row.schema)());
     let all = builders.map(row(Role::Builder));
     let all = all.chain(provisioners.map(row(Role::Provisioner)));
-    all.chain(post_processors.map(row(Role::PostProcessor))).collect()
+    let all = all.chain(post_processors.map(row(Role::PostProcessor)));
+    let data_sources = crate::registry::data_sources().into_iter().map(|source| source.schema());
+    all.chain(data_sources.map(row(Role::DataSource))).collect()
 }
 
 /// The options of the component of this path; none where there is no such component.

@@ -33,12 +33,15 @@ fn index(components: &[Component]) -> String {
     let mut text = format!("# Reference\n\n{NOTE}\nNames and defaults are Packer's; what is ours is additive.\n");
     for role in Role::ALL {
         let word = role.word();
-        let title = word[..1].to_uppercase() + &word[1..];
-        let _ = writeln!(text, "\n## {title}s\n\n| type | |\n| --- | --- |");
+        let _ = writeln!(text, "\n## {}\n\n| type | |\n| --- | --- |", role.title());
         for Component { schema, .. } in components.iter().filter(|component| component.role == role) {
             let _ = writeln!(text, "| [{kind}]({word}s/{kind}.md) | {} |", cell(&schema.doc), kind = schema.kind);
         }
-        let common = if role == Role::Builder { "What several builders share" } else { "What all of them have" };
+        let common = match role {
+            Role::Builder => "What several builders share",
+            Role::Provisioner | Role::PostProcessor => "What all of them have",
+            Role::DataSource => continue,
+        };
         let _ = writeln!(text, "\n{common}: [common options]({word}s/common.md).");
     }
     text.push_str("\n## More\n\n- [Functions](functions.md): what expressions can compute.\n");
@@ -88,12 +91,14 @@ fn page(component: &Component, shared: &[Section]) -> String {
     let Component { role, schema } = component;
     let mut text = format!("# {} ({})\n\n{NOTE}\n\n{}\n", schema.kind, role.word(), schema.doc);
     let mut elsewhere = Vec::new();
+    let shares = matches!(role, Role::Builder | Role::DataSource);
     for (section, fields) in sections(&schema.fields) {
         match section {
             None => text.push_str(&table(&fields)),
-            Some(section) if *role == Role::Builder && shared.iter().any(|(known, _)| *known == section) => {
+            Some(section) if shares && shared.iter().any(|(known, _)| *known == section) => {
                 let title = title(section);
-                elsewhere.push(format!("- [{title}](common.md#{})", anchor(&title)));
+                let page = if *role == Role::Builder { "common.md" } else { "../builders/common.md" };
+                elsewhere.push(format!("- [{title}]({page}#{})", anchor(&title)));
             }
             Some(section) => {
                 let _ = write!(text, "\n## {}\n{}", title(section), table(&fields));
@@ -105,7 +110,7 @@ fn page(component: &Component, shared: &[Section]) -> String {
             let _ = write!(text, "\n## The block `{}`\n\n{}\n{}", field.name, one_line(doc), table(fields));
         }
     }
-    if *role != Role::Builder {
+    if !shares {
         elsewhere.push(format!("- [Options of every {}](common.md)", role.word()));
     }
     if !elsewhere.is_empty() {

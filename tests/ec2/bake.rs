@@ -149,6 +149,44 @@ fn a_new_image_takes_the_place_of_the_old_one() {
     sandbox.assert_nothing_left();
 }
 
+/// EC2 takes these only when an image is registered: it is, of the very snapshots of the instance's image.
+#[test]
+fn an_image_with_a_firmware_of_its_own() {
+    let cloud = Cloud::start();
+    quick(&cloud);
+    let sandbox = cloud.sandbox();
+    let source = r#"
+  communicator = "none"
+  boot_mode    = "uefi"
+  tpm_support  = "v2.0"
+  uefi_data    = "QU1aTlVFRkk="
+  no_ephemeral = true
+  tags         = { Name = "web" }
+  license_specifications {
+    license_configuration_request {
+      license_configuration_arn = "arn:aws:license-manager:us-east-1:123456789012:license-configuration:lic-0"
+    }
+  }
+"#;
+    sandbox.write("t.pkr.hcl", &cloud.template(source, ""));
+    sandbox.run(&["validate", "t.pkr.hcl"]).ok();
+    let made = sandbox.run(&["build", "t.pkr.hcl"]).ok();
+    let state = cloud.state();
+    let kinds: Vec<&String> = state.as_object().unwrap().keys().collect();
+    assert_eq!(kinds, ["images", "snapshots"], "{state:#}\n{}", made.all());
+    for kind in kinds {
+        let all = state[kind].as_array().unwrap();
+        assert_eq!((all.len(), &all[0]["tags"]), (1, &json!({ "Name": "web" })), "{state:#}");
+    }
+    let told = cloud.python(
+        r#"[image] = ec2.describe_images(Owners=["self"])["Images"]
+uefi = ec2.describe_image_attribute(ImageId=image["ImageId"], Attribute="uefiData")["UefiData"]["Value"]
+print(json.dumps([image[key] for key in ("Name", "BootMode", "TpmSupport", "EnaSupport")] + [uefi]))"#,
+    );
+    assert_eq!(told, json!(["web", "uefi", "v2.0", true, "QU1aTlVFRkk="]));
+    sandbox.assert_nothing_left();
+}
+
 #[test]
 fn a_second_volume_becomes_an_image_and_volumes_stay() {
     let cloud = Cloud::start();

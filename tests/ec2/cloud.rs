@@ -22,10 +22,15 @@ impl Cloud {
     }
 
     pub fn with(arguments: &[&str]) -> Self {
+        Self::of("tiny", &tiny(), 256, arguments)
+    }
+
+    /// With an image of this name; `memory` is in MiB.
+    pub fn of(name: &str, disk: &Path, memory: u32, arguments: &[&str]) -> Self {
         let start = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud/start");
-        let image = format!("tiny={}", tiny().display());
+        let image = format!("{name}={}", disk.display());
         let mut child = Command::new(start)
-            .args(["--stdin", "--memory", "256", "--image", &image])
+            .args(["--stdin", "--memory", &memory.to_string(), "--image", &image])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -35,12 +40,12 @@ impl Cloud {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("no endpoint: {error}: {line}"));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        Self { child, url: text(&ready["url"]), image: text(&ready["images"]["tiny"]) }
+        Self { child, url: text(&ready["url"]), image: text(&ready["images"][name]) }
     }
 
-    pub fn sandbox(&self) -> Sandbox {
-        let mut sandbox = Sandbox::new();
-        for (name, value) in [
+    /// By which programs find the endpoint.
+    pub fn env(&self) -> Vec<(String, String)> {
+        [
             ("AWS_ENDPOINT_URL", self.url.as_str()),
             ("AWS_DEFAULT_REGION", "us-east-1"),
             ("AWS_REGION", "us-east-1"),
@@ -49,9 +54,14 @@ impl Cloud {
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("AWS_CONFIG_FILE", "/dev/null"),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-        ] {
-            sandbox.env.push((name.into(), value.into()));
-        }
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    pub fn sandbox(&self) -> Sandbox {
+        let mut sandbox = Sandbox::new();
+        sandbox.env.extend(self.env());
         sandbox
     }
 
@@ -83,6 +93,26 @@ build {{
         serde_json::from_str(&text).unwrap()
     }
 
+    /// Runs Python against the endpoint, with boto3's clients `ec2` and `client(service, region)`; what it prints.
+    pub fn python(&self, script: &str) -> Value {
+        const PRELUDE: &str = "import boto3, json, os, time, urllib.request\n\
+            def client(service, region='us-east-1'): return boto3.client(service, region_name=region)\n\
+            def settings(**given):\n    \
+                url = os.environ['AWS_ENDPOINT_URL'] + '/_cloud/settings'\n    \
+                urllib.request.urlopen(url, json.dumps(given).encode()).read()\n\
+            ec2 = client('ec2')\n";
+        let venv = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud/venv")).output().unwrap();
+        let venv = String::from_utf8(venv.stdout).unwrap();
+        let made = Command::new(Path::new(venv.trim()).join("bin/python"))
+            .args(["-c", &format!("{PRELUDE}{script}")])
+            .envs(self.env())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let printed = String::from_utf8(made.stdout).unwrap();
+        if printed.trim().is_empty() { Value::Null } else { serde_json::from_str(&printed).unwrap() }
+    }
+
     /// What somebody made and nobody removed, by kind.
     pub fn state(&self) -> Value {
         self.ask("GET", "state", &json!({}))
@@ -101,13 +131,13 @@ build {{
         self.ask("POST", "faults", &fault);
     }
 
-    pub fn clear_faults(&self) {
-        self.ask("DELETE", "faults", &json!({}));
-    }
-
     /// How often the faults that are set were met.
     pub fn faults(&self) -> Value {
         self.ask("GET", "faults", &json!({}))
+    }
+
+    pub fn clear_faults(&self) {
+        self.ask("DELETE", "faults", &json!({}));
     }
 
     pub fn reset(&self) {

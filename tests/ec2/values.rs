@@ -1,27 +1,16 @@
 //! Data sources and functions that ask AWS.
 
-use std::path::Path;
-use std::process::Command;
-
 use crate::cloud::Cloud;
-use crate::support::Sandbox;
-
-/// Runs awscli against the endpoint.
-fn aws(sandbox: &Sandbox, arguments: &[&str]) {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cloud/venv");
-    let venv = String::from_utf8(Command::new(venv).output().unwrap().stdout).unwrap();
-    let program = Path::new(venv.trim()).join("bin/aws");
-    let made = Command::new(program).args(arguments).envs(sandbox.env.iter().cloned()).output().unwrap();
-    assert!(made.status.success(), "aws {arguments:?}: {}", String::from_utf8_lossy(&made.stderr));
-}
 
 #[test]
 fn values_come_from_aws_and_secrets_stay_hidden() {
     let cloud = Cloud::start();
     let sandbox = cloud.sandbox();
-    aws(&sandbox, &["ssm", "put-parameter", "--name", "/app/v", "--value", "1.2.3", "--type", "String"]);
-    let secret = r#"{ "user": "hidden-user", "port": 22 }"#;
-    aws(&sandbox, &["secretsmanager", "create-secret", "--name", "login", "--secret-string", secret]);
+    cloud.python(
+        r#"client("ssm").put_parameter(Name="/app/v", Value="1.2.3", Type="String")
+secret = json.dumps({"user": "hidden-user", "port": 22})
+client("secretsmanager").create_secret(Name="login", SecretString=secret)"#,
+    );
     let template = |owner: &str, key: &str| {
         format!(
             r#"

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod artifact;
 pub mod backend;
 pub mod body;
@@ -26,6 +27,7 @@ pub mod testing;
 pub mod undo;
 pub mod value;
 
+pub use account::Account;
 pub use artifact::Artifact;
 pub use async_trait::async_trait;
 pub use backend::{Backend, Builder, Checkpoint, Facts, Input, Machine, Origin, Typing};

@@ -12,15 +12,17 @@ use crate::image::{self, Label};
 use crate::launch::mapping;
 use crate::machine::{Harvest, Off};
 use crate::names::Names;
-use crate::options::{AmiOptions, BlockDevice, tags};
+use crate::options::{AmiOptions, BlockDevice, FirmwareOptions, tags};
+use crate::reregister::with_firmware;
+use crate::retire;
 use crate::spread::Spread;
 use crate::surrogate::Surrogate;
 use crate::survey::Survey;
 
 /// What the first image is made of.
 pub enum Matter {
-    /// All volumes of the instance, and these devices.
-    Instance(Vec<BlockDevice>),
+    /// All volumes of the instance and these devices, with a firmware of their own where one is asked for.
+    Instance(Vec<BlockDevice>, Option<FirmwareOptions>),
     /// Snapshots of some of its volumes.
     Snapshots(Box<Surrogate>),
 }
@@ -39,10 +41,17 @@ impl Harvest for Bake {
         let (spread, pace) = (&self.spread, self.spread.pace);
         let label = spread.label_in(&ec2.region);
         let first = match &self.matter {
-            Matter::Instance(devices) => {
+            Matter::Instance(devices, firmware) => {
                 self.attributes(&off).await?;
                 let devices = devices.iter().map(mapping).collect();
-                image::create(cx, &ec2, &off.instance, &label, devices).await?
+                match firmware {
+                    None => image::create(cx, &ec2, &off.instance, &label, devices).await?,
+                    Some(firmware) => {
+                        let staged = label.named(&retire::other_name(&label.name));
+                        let staged = image::create(cx, &ec2, &off.instance, &staged, devices).await?;
+                        with_firmware(cx, &ec2, staged, &label, firmware, pace).await?
+                    }
+                }
             }
             Matter::Snapshots(surrogate) => surrogate.image(cx, &off, &label, pace).await?,
         };

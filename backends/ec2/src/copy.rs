@@ -2,9 +2,10 @@
 
 use bakehouse_api::{Cx, Error, Kind, Result};
 
-use crate::client::{ApiError, Ec2, Pace, settled, token};
+use crate::client::{ApiError, Ec2, Pace, settled};
 use crate::held::{Thing, acquire};
 use crate::image::{self, Label, Made};
+use crate::mark::token;
 
 /// How a copy is encrypted: not, or with a key of its region, or with the account's own one there.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,7 @@ pub async fn copy(
     pace: Pace,
 ) -> Result<Made> {
     cx.say(format!("Copying AMI ({id}) to region {}", ec2.region));
+    let token = token(cx);
     let mut request = ec2
         .api
         .copy_image()
@@ -30,8 +32,8 @@ pub async fn copy(
         .source_image_id(id)
         .name(&label.name)
         .set_description(label.description.clone())
-        .client_token(token(cx))
-        .set_tag_specifications(label.specifications());
+        .client_token(&token)
+        .set_tag_specifications(label.marked(&token).specifications());
     if let Encryption::With(key) = encryption {
         request = request.encrypted(true).set_kms_key_id(key.clone());
     }

@@ -7,7 +7,8 @@ use crate::bake::{Bake, Matter};
 use crate::builder::Job;
 use crate::machine::{Harvest, Off};
 use crate::names::Names;
-use crate::options::{AmiOptions, EbsOptions};
+use crate::options::firmware::BootMode;
+use crate::options::{AmiOptions, EbsOptions, FirmwareOptions};
 use crate::survey::{Common, Survey};
 use crate::{artifact, check};
 
@@ -27,8 +28,9 @@ impl Ebs {
 #[async_trait]
 impl Job for Ebs {
     fn common(&self) -> Common<'_> {
-        let EbsOptions { access, run, devices, comm, .. } = &self.options;
-        Common { access, run, devices: devices.launch_block_device_mappings.iter().collect(), comm }
+        let EbsOptions { access, run, devices, comm, no_ephemeral, .. } = &self.options;
+        let devices = devices.launch_block_device_mappings.iter().collect();
+        Common { access, run, devices, no_ephemeral: *no_ephemeral, comm }
     }
 
     fn encryption(&self) -> Option<Option<&str>> {
@@ -40,15 +42,16 @@ impl Job for Ebs {
             return Ok(Names::default());
         }
         check_encryption(&self.options.ami, survey)?;
+        check_firmware(&self.options.firmware, survey)?;
         Names::find(cx, &survey.ec2, Some(&survey.source.id), &self.options.ami).await
     }
 
     fn harvest(&self, survey: &Survey, names: &Names) -> Result<Box<dyn Harvest>> {
-        let EbsOptions { skip_create_ami, access, ami, devices, .. } = &self.options;
+        let EbsOptions { skip_create_ami, access, ami, firmware, devices, .. } = &self.options;
         if *skip_create_ami {
             return Ok(Box::new(NoImage));
         }
-        let matter = Matter::Instance(devices.ami_block_device_mappings.clone());
+        let matter = Matter::Instance(devices.ami_block_device_mappings.clone(), firmware.asked().cloned());
         let polling = access.aws_polling.as_ref();
         Ok(Box::new(Bake::new(artifact::EBS, survey, names, ami, polling, matter)?))
     }
@@ -68,6 +71,25 @@ fn check_encryption(ami: &AmiOptions, survey: &Survey) -> Result<()> {
     }
     let error = format!("the source image {} is encrypted, and so is every image of it", survey.source.id);
     Err(Error::new(Kind::Config, error).hint("leave `encrypt_boot` out").at(ami.spans.at("encrypt_boot")))
+}
+
+/// The image is registered anew, for EC2 takes firmware in no other call.
+fn check_firmware(firmware: &FirmwareOptions, survey: &Survey) -> Result<()> {
+    let source = &survey.source;
+    if firmware.asked().is_none() {
+        return Ok(());
+    }
+    if !source.plain {
+        let error =
+            format!("the source image {} bills for its software, and a new firmware would lose that", source.id);
+        let hint = "leave `boot_mode`, `uefi_data` and `tpm_support` out, and start from an image that has them";
+        return Err(Error::new(Kind::Config, error).hint(hint).at(firmware.spans.at("boot_mode")));
+    }
+    if source.architecture == "arm64" && !matches!(firmware.boot_mode, BootMode::Unset | BootMode::Uefi) {
+        let error = format!("the source image {} is of arm64, which boots by UEFI only", source.id);
+        return Err(Error::new(Kind::Config, error).at(firmware.spans.at("boot_mode")));
+    }
+    Ok(())
 }
 
 struct NoImage;

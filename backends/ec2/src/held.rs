@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::client::{ApiError, Ec2, Ended, Look, Pace, Place, Reason, Sessions, Stop, look_until, poll};
+pub use crate::mark::RUN_TAG;
 use crate::{bridge, image, profile};
 
 /// A thing that a cut-off call may have made shows itself by then.
@@ -21,8 +22,6 @@ const ENDS: Pace = Pace { deadline: Duration::from_secs(240), longest: Duration:
 const FREED: Pace = Pace { deadline: Duration::from_secs(120), longest: Duration::from_secs(5) };
 /// How long a new thing may be unknown here and there.
 const YOUTH: Duration = Duration::from_secs(10);
-/// How the things of a run are marked.
-pub const RUN_TAG: &str = "bakehouse-run";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,10 +1,12 @@
 //! Images: made of an instance, waited for, found again, removed.
 
+use aws_sdk_ec2::operation::register_image::builders::RegisterImageFluentBuilder;
 use aws_sdk_ec2::types::{BlockDeviceMapping, Image, ImageState, ResourceType};
 use bakehouse_api::{Cx, Error, Kind, Result, UndoId};
 
 use crate::client::{ApiError, Ec2, Look, Pace, Reason, Stop, tagged, wait};
 use crate::held::{Thing, Young, acquire, delete_snapshot, filter};
+use crate::mark::{RUN_TAG, token, unmark};
 use crate::source_ami;
 
 /// An image that is not the user's yet.
@@ -29,6 +31,15 @@ impl Label {
         Self { name: name.to_owned(), ..self.clone() }
     }
 
+    /// With our mark, until the image is the user's.
+    pub fn marked(&self, token: &str) -> Self {
+        let mut marked = self.clone();
+        for tags in [&mut marked.tags, &mut marked.snapshot_tags] {
+            tags.push((RUN_TAG.to_owned(), token.to_owned()));
+        }
+        marked
+    }
+
     pub fn specifications(&self) -> Option<Vec<aws_sdk_ec2::types::TagSpecification>> {
         tagged([(ResourceType::Image, self.tags.as_slice()), (ResourceType::Snapshot, &self.snapshot_tags)])
     }
@@ -49,7 +60,7 @@ pub async fn create(
         .name(&label.name)
         .set_description(label.description.clone())
         .set_block_device_mappings(Some(devices).filter(|devices| !devices.is_empty()))
-        .set_tag_specifications(label.specifications());
+        .set_tag_specifications(label.marked(&token(cx)).specifications());
     let doing = format!("creating the image {} from {instance}", label.name);
     let thing = |id| Thing::Image { name: label.name.clone(), of: instance.to_owned(), id };
     let (id, undo) = acquire(cx, ec2, &doing, thing(None), async {
@@ -63,6 +74,29 @@ pub async fn create(
     })
     .await?;
     let id = id.ok_or_else(|| Error::new(Kind::Host, "AWS made an image and did not say which"))?;
+    cx.message(format!("AMI: {id}"));
+    Ok(Made { id, region: ec2.region.clone(), undo })
+}
+
+/// `of`: the instance or image that it comes from. The request carries our mark.
+pub async fn register(
+    cx: &Cx,
+    ec2: &Ec2,
+    label: &Label,
+    of: &str,
+    request: RegisterImageFluentBuilder,
+) -> Result<Made> {
+    cx.say(format!("Registering the AMI {}", label.name));
+    let thing = |id| Thing::Image { name: label.name.clone(), of: of.to_owned(), id };
+    let (id, undo) = acquire(cx, ec2, &format!("registering {}", label.name), thing(None), async {
+        let id = match request.send().await.map_err(ApiError::from) {
+            Err(error) if error.is(Reason::Duplicate) => named(ec2, &label.name, of).await?.ok_or(error).map(Some)?,
+            answer => answer?.image_id,
+        };
+        Ok((id.clone(), thing(id)))
+    })
+    .await?;
+    let id = id.ok_or_else(|| Error::new(Kind::Host, "AWS registered an image and did not say which"))?;
     cx.message(format!("AMI: {id}"));
     Ok(Made { id, region: ec2.region.clone(), undo })
 }
@@ -90,6 +124,11 @@ pub async fn named(ec2: &Ec2, name: &str, of: &str) -> Result<Option<String>, Ap
     let from = image.source_instance_id().or(image.source_image_id());
     let ours = from.is_none_or(|from| from == of);
     Ok(image.image_id.filter(|_| ours))
+}
+
+/// From here on the image is the user's, and so are its snapshots.
+pub async fn hand_over(ec2: &Ec2, image: &Image) -> Result<()> {
+    unmark(ec2, image.image_id.iter().cloned().chain(snapshots_of(image))).await
 }
 
 /// Deregisters an image, and deletes its snapshots where asked. What is gone already is fine.

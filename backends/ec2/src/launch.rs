@@ -190,8 +190,10 @@ fn reservation(run: &RunOptions) -> Option<CapacityReservationSpecification> {
 }
 
 fn licenses(run: &RunOptions) -> Option<Vec<LicenseConfigurationRequest>> {
-    let licenses = run.license_specifications.iter().map(|license| {
-        LicenseConfigurationRequest::builder().license_configuration_arn(&license.license_configuration_request).build()
+    let licenses =
+        run.license_specifications.iter().filter_map(|license| license.license_configuration_request.as_ref());
+    let licenses = licenses.map(|license| {
+        LicenseConfigurationRequest::builder().license_configuration_arn(&license.license_configuration_arn).build()
     });
     Some(licenses.collect()).filter(|licenses: &Vec<_>| !licenses.is_empty())
 }
@@ -242,6 +244,16 @@ pub fn mappings(
         made.push(BlockDeviceMapping::builder().device_name(name).ebs(ebs).build());
     }
     made
+}
+
+/// Windows images map the disks of the host there, whether it has some or not.
+pub fn without_ephemeral(devices: &mut Vec<BlockDeviceMapping>) {
+    for letter in 'a'..='z' {
+        let name = format!("xvdc{letter}");
+        if !devices.iter().any(|device| device.device_name() == Some(&name)) {
+            devices.push(BlockDeviceMapping::builder().device_name(name).no_device("").build());
+        }
+    }
 }
 
 fn encrypt(ebs: &mut EbsBlockDevice, key: Option<&str>) {

@@ -75,7 +75,9 @@ fn everything_else_that_a_template_may_ask_for() {
         "shutdown_behavior": "terminate",
         "tenancy": "dedicated",
         "capacity_reservation_id": "cr-1",
-        "license_specifications": [{ "license_configuration_request": "arn:license" }],
+        "license_specifications": [
+            { "license_configuration_request": { "license_configuration_arn": "arn:license" } },
+        ],
         "metadata_options": { "http_tokens": "optional", "http_put_response_hop_limit": 2 },
         "launch_block_device_mappings": [
             { "device_name": "/dev/sdb", "volume_size": 20, "volume_type": "gp3", "iops": 4000, "throughput": 200 },
@@ -99,6 +101,18 @@ fn everything_else_that_a_template_may_ask_for() {
     assert_eq!((volume.volume_size(), volume.iops(), volume.throughput()), (Some(20), Some(4000), Some(200)));
     assert_eq!(none.no_device(), Some(""));
     assert_eq!(ephemeral.virtual_name(), Some("ephemeral0"));
+}
+
+#[test]
+fn disks_of_the_host_are_left_out_but_for_those_that_are_asked_for() {
+    let options: EbsOptions = decode(json!({
+        "launch_block_device_mappings": [{ "device_name": "xvdcb", "virtual_name": "ephemeral1" }],
+    }));
+    let mut made = mappings(&options.devices.launch_block_device_mappings.iter().collect::<Vec<_>>(), &source(), None);
+    without_ephemeral(&mut made);
+    assert_eq!(made.len(), 26);
+    assert_eq!((made[0].device_name(), made[0].virtual_name()), (Some("xvdcb"), Some("ephemeral1")));
+    assert_eq!((made[25].device_name(), made[25].no_device()), (Some("xvdcz"), Some("")));
 }
 
 #[test]

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod artifact;
 mod bake;
 mod bridge;
@@ -25,10 +26,12 @@ mod instance;
 mod key_pair;
 mod launch;
 mod machine;
+mod mark;
 mod names;
 mod network;
 mod options;
 mod profile;
+mod reregister;
 mod retire;
 mod security_group;
 mod session_manager;
@@ -46,6 +49,7 @@ use std::sync::Arc;
 
 use bakehouse_api::{Backend, Body, Builder, Diagnostics, Options, Schema, Undoer};
 
+pub use account::account;
 pub use bridge::bridge;
 pub use data::{data_sources, secret_field, secret_text};
 

@@ -11,9 +11,9 @@ use bakehouse_kit::process::Running;
 use bakehouse_kit::ssh::{GeneratedKey, SshConnector, Target};
 use tokio::time::sleep;
 
-use crate::client::{ApiError, Ec2, Pace, Reason, token};
-use crate::held::RUN_TAG;
+use crate::client::{ApiError, Ec2, Pace, Reason};
 use crate::launch::{self, Launch, LaunchTags};
+use crate::mark::{RUN_TAG, token};
 use crate::network::given;
 use crate::options::run::SshInterface;
 use crate::options::tags;
@@ -79,7 +79,9 @@ pub async fn start(
     let own_tags = marked(run_tags.clone());
     let groups = groups(cx, survey, common, &token, &own_tags).await?;
     let profile = match &run.temporary_iam_instance_profile_policy_document {
-        Some(policy) => Some(profile::create(cx, ec2, &format!("packer-{token}"), policy, &own_tags).await?),
+        Some(policy) => {
+            Some(profile::create(cx, ec2, &format!("{}{token}", profile::PREFIX), policy, &own_tags).await?)
+        }
         None => given(&run.iam_instance_profile),
     };
     let pair = match common.makes_key() {
@@ -93,9 +95,13 @@ pub async fn start(
     if !instance_tags.iter().any(|(key, _)| key == "Name") {
         instance_tags.push(("Name".into(), NAME.into()));
     }
+    let mut devices = launch::mappings(&common.devices, &survey.source, encryption);
+    if common.no_ephemeral {
+        launch::without_ephemeral(&mut devices);
+    }
     let launch = Launch {
         run,
-        devices: launch::mappings(&common.devices, &survey.source, encryption),
+        devices,
         source: &survey.source,
         network: &survey.network,
         groups,

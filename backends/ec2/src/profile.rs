@@ -9,6 +9,8 @@ use crate::held::{Thing, acquire, gone};
 use crate::options::policy::PolicyDocument;
 
 const POLICY: &str = "bakehouse";
+/// Of the name of every such role; the rest is the mark of its build.
+pub const PREFIX: &str = "packer-";
 
 pub async fn create(
     cx: &Cx,

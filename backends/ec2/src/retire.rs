@@ -2,13 +2,14 @@
 //! available before the old one goes; names are unique and cannot be changed, so it is then registered again, of
 //! the very same snapshots, under the name that is free now.
 
-use aws_sdk_ec2::types::{BlockDeviceMapping, Image, ImageState};
+use aws_sdk_ec2::types::{Image, ImageState};
 use bakehouse_api::{Cx, Error, Kind, Result};
 
 use crate::client::{ApiError, Ec2, Pace};
 use crate::copy::{Encryption, copy};
 use crate::held::{Young, delete_snapshot};
 use crate::image::{self, Label, Made, snapshots_of};
+use crate::reregister;
 
 /// How many characters a name may have.
 const LONGEST: usize = 128;
@@ -42,7 +43,7 @@ pub async fn replace(
         ))
     };
     image::remove(ec2, old_id, with_snapshots, Young::NOT).await.map_err(kept)?;
-    let renamed = if is_plain(&staged) {
+    let renamed = if reregister::is_plain(&staged) {
         register(ec2, &staged, label).await
     } else {
         by_copy(cx, ec2, &staged, label, pace).await
@@ -51,33 +52,9 @@ pub async fn replace(
     image::available(cx, ec2, &renamed, pace).await.map_err(kept)
 }
 
-/// EC2 takes the billing of Windows, RHEL and the marketplace from the image: registering anew would lose it.
-pub fn is_plain(image: &Image) -> bool {
-    let linux = image.platform_details().is_none_or(|details| details == "Linux/UNIX");
-    linux && image.platform().is_none() && image.product_codes().is_empty()
-}
-
-/// Of the same snapshots: no data is copied.
+/// Of the same snapshots.
 async fn register(ec2: &Ec2, staged: &Image, label: &Label) -> Result<String> {
-    let uefi = uefi_data(ec2, staged.image_id().unwrap_or_default()).await;
-    let mut tags = label.clone();
-    tags.snapshot_tags.clear();
-    let request = ec2
-        .api
-        .register_image()
-        .name(&label.name)
-        .set_description(label.description.clone())
-        .set_architecture(staged.architecture().cloned())
-        .set_root_device_name(staged.root_device_name().map(str::to_owned))
-        .set_virtualization_type(staged.virtualization_type().map(|kind| kind.as_str().to_owned()))
-        .set_ena_support(staged.ena_support())
-        .set_sriov_net_support(staged.sriov_net_support().map(str::to_owned))
-        .set_boot_mode(staged.boot_mode().cloned())
-        .set_tpm_support(staged.tpm_support().cloned())
-        .set_imds_support(staged.imds_support().cloned())
-        .set_uefi_data(uefi)
-        .set_block_device_mappings(Some(staged.block_device_mappings().iter().map(again).collect()))
-        .set_tag_specifications(tags.specifications());
+    let request = reregister::request(ec2, staged, label).await;
     let made = match request.send().await {
         Ok(answer) => answer.image_id,
         Err(error) => return Err(ec2.explain(format!("registering {}", label.name), error).await),
@@ -85,22 +62,6 @@ async fn register(ec2: &Ec2, staged: &Image, label: &Label) -> Result<String> {
     let made = made.ok_or_else(|| Error::new(Kind::Host, "AWS registered an image and did not say which"))?;
     image::remove(ec2, staged.image_id().unwrap_or_default(), false, Young::NOT).await?;
     Ok(made)
-}
-
-/// A snapshot brings its own encryption.
-pub fn again(device: &BlockDeviceMapping) -> BlockDeviceMapping {
-    let mut device = device.clone();
-    if let Some(ebs) = device.ebs.as_mut().filter(|ebs| ebs.snapshot_id.is_some()) {
-        ebs.encrypted = None;
-        ebs.kms_key_id = None;
-    }
-    device
-}
-
-pub async fn uefi_data(ec2: &Ec2, id: &str) -> Option<String> {
-    let request = ec2.api.describe_image_attribute().image_id(id);
-    let answer = request.attribute(aws_sdk_ec2::types::ImageAttributeName::UefiData).send().await.ok()?;
-    answer.uefi_data?.value.filter(|data| !data.is_empty())
 }
 
 async fn by_copy(cx: &Cx, ec2: &Ec2, staged: &Image, label: &Label, pace: Pace) -> Result<String> {
@@ -122,8 +83,6 @@ pub async fn holder(ec2: &Ec2, name: &str) -> Result<Option<Image>, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ec2::types::{EbsBlockDevice, PlatformValues};
-
     use super::*;
 
     #[test]
@@ -132,20 +91,5 @@ mod tests {
         assert_eq!(name.len(), LONGEST);
         assert!(other_name("web").starts_with("web-"));
         assert_ne!(other_name("web"), other_name("web"));
-    }
-
-    #[test]
-    fn billing_is_not_lost() {
-        assert!(is_plain(&Image::builder().platform_details("Linux/UNIX").build()));
-        assert!(!is_plain(&Image::builder().platform_details("Red Hat Enterprise Linux").build()));
-        assert!(!is_plain(&Image::builder().platform(PlatformValues::Windows).build()));
-    }
-
-    #[test]
-    fn a_snapshot_brings_its_own_encryption() {
-        let ebs = EbsBlockDevice::builder().snapshot_id("snap-1").encrypted(true).volume_size(8).build();
-        let device = again(&BlockDeviceMapping::builder().ebs(ebs).build());
-        assert_eq!(device.ebs().unwrap().encrypted(), None);
-        assert_eq!(device.ebs().unwrap().volume_size(), Some(8));
     }
 }

@@ -8,6 +8,7 @@ use bakehouse_api::{Error, Facts, Kind, Result, Value};
 use crate::client::{ApiError, Ec2};
 use crate::held::filter;
 use crate::options::run::{AmiFilter, FilterBlock};
+use crate::reregister::is_plain;
 
 /// What is known of it.
 #[derive(Clone, Debug)]
@@ -20,11 +21,14 @@ pub struct SourceAmi {
     pub architecture: String,
     pub devices: Vec<BlockDeviceMapping>,
     pub tags: BTreeMap<String, String>,
+    /// Nobody bills for what is in it.
+    pub plain: bool,
 }
 
 impl From<Image> for SourceAmi {
     fn from(image: Image) -> Self {
         let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+        let plain = is_plain(&image);
         let tags = image.tags().iter().map(|tag| (text(tag.key()), text(tag.value()))).collect();
         Self {
             id: text(image.image_id()),
@@ -35,6 +39,7 @@ impl From<Image> for SourceAmi {
             architecture: text(image.architecture().map(|architecture| architecture.as_str())),
             devices: image.block_device_mappings().to_vec(),
             tags,
+            plain,
         }
     }
 }

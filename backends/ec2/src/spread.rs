@@ -76,7 +76,8 @@ impl Spread {
     async fn shared(&self, cx: &Cx, ec2: &Ec2, made: &Made) -> Result<()> {
         let there = ec2.in_region(&made.region);
         let image = image::available(cx, &there, &made.id, self.pace).await?;
-        share(cx, &there, &image, &self.ami).await
+        share(cx, &there, &image, &self.ami).await?;
+        cx.interruptible(image::hand_over(&there, &image)).await
     }
 
     /// The image under its own name.
@@ -86,6 +87,7 @@ impl Spread {
         let with_snapshots = self.ami.force_delete_snapshot;
         let image = retire::replace(cx, &there, old, made, &self.label, with_snapshots, self.pace).await?;
         share(cx, &there, &image, &self.ami).await?;
+        image::hand_over(&there, &image).await?;
         Ok(image.image_id.unwrap_or_default())
     }
 }

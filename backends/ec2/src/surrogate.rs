@@ -2,23 +2,22 @@
 //! are registered as an image.
 
 use aws_sdk_ec2::operation::register_image::builders::RegisterImageFluentBuilder;
-use aws_sdk_ec2::types::{BlockDeviceMapping, BootModeValues, TpmSupportValues};
-use bakehouse_api::{Body, Cx, Diagnostics, Error, Kind, Options, Result, async_trait};
+use aws_sdk_ec2::types::BlockDeviceMapping;
+use bakehouse_api::{Body, Cx, Diagnostics, Options, Result, async_trait};
 use futures::future::try_join_all;
 
 use crate::bake::{Bake, Matter};
 use crate::builder::Job;
-use crate::client::{ApiError, Pace, Reason};
-use crate::held::{Thing, acquire};
+use crate::client::Pace;
 use crate::image::{self, Label, Made};
 use crate::launch::mapping;
 use crate::machine::{Harvest, Off};
+use crate::mark::token;
 use crate::names::Names;
-use crate::network::given;
 use crate::options::ami::{ImdsSupport, Virtualization};
-use crate::options::surrogate::{BootMode, RootDevice, SurrogateOptions, TpmSupport};
+use crate::options::surrogate::{RootDevice, SurrogateOptions};
+use crate::reregister::asked;
 use crate::survey::{Common, Survey};
-use crate::volume::unmark;
 use crate::volumes::{Shot, attached, snapshot};
 use crate::{artifact, check};
 
@@ -41,7 +40,8 @@ impl SurrogateJob {
 impl Job for SurrogateJob {
     fn common(&self) -> Common<'_> {
         let SurrogateOptions { access, run, launch_block_device_mappings, comm, .. } = &self.options;
-        Common { access, run, devices: launch_block_device_mappings.iter().map(|it| &it.device).collect(), comm }
+        let devices = launch_block_device_mappings.iter().map(|it| &it.device).collect();
+        Common { access, run, devices, no_ephemeral: false, comm }
     }
 
     async fn names(&self, cx: &Cx, survey: &Survey) -> Result<Names> {
@@ -74,7 +74,6 @@ impl Surrogate {
         let snapshots: Vec<(&str, &str)> =
             volumes.iter().zip(&shots).map(|((device, _), shot)| (device.as_str(), shot.id.as_str())).collect();
         let made = self.register(cx, off, label, self.devices(&snapshots)).await?;
-        unmark(&off.ec2, shots.iter().map(|shot| &shot.id)).await?;
         // The image's own undo takes its snapshots along.
         shots.iter().for_each(|shot| cx.forget(shot.undo));
         Ok(made)
@@ -106,23 +105,8 @@ impl Surrogate {
     }
 
     async fn register(&self, cx: &Cx, off: &Off, label: &Label, devices: Vec<BlockDeviceMapping>) -> Result<Made> {
-        cx.say(format!("Registering the AMI {}", label.name));
-        let ec2 = &off.ec2;
-        let request = self.request(off, label, devices);
-        let thing = |id| Thing::Image { name: label.name.clone(), of: off.instance.clone(), id };
-        let (id, undo) = acquire(cx, ec2, &format!("registering {}", label.name), thing(None), async {
-            let id = match request.send().await.map_err(ApiError::from) {
-                Err(error) if error.is(Reason::Duplicate) => {
-                    image::named(ec2, &label.name, &off.instance).await?.ok_or(error).map(Some)?
-                }
-                answer => answer?.image_id,
-            };
-            Ok((id.clone(), thing(id)))
-        })
-        .await?;
-        let id = id.ok_or_else(|| Error::new(Kind::Host, "AWS registered an image and did not say which"))?;
-        cx.message(format!("AMI: {id}"));
-        Ok(Made { id, region: ec2.region.clone(), undo })
+        let request = self.request(off, &label.marked(&token(cx)), devices);
+        image::register(cx, &off.ec2, label, &off.instance, request).await
     }
 
     fn request(&self, off: &Off, label: &Label, devices: Vec<BlockDeviceMapping>) -> RegisterImageFluentBuilder {
@@ -141,21 +125,14 @@ impl Surrogate {
             .virtualization_type(virtualization.as_str())
             .root_device_name(&self.root.device_name)
             .ena_support(ami.ena_support.unwrap_or(virtualization == Virtualization::Hvm))
-            .set_uefi_data(given(&options.uefi_data))
             .set_block_device_mappings(Some(devices))
             .set_tag_specifications(tags.specifications());
-        if options.boot_mode != BootMode::Unset {
-            request = request.boot_mode(BootModeValues::from(options.boot_mode.as_str()));
-        }
-        if options.tpm_support == TpmSupport::V2 {
-            request = request.tpm_support(TpmSupportValues::V20);
-        }
         if ami.imds_support == ImdsSupport::V2 {
             request = request.imds_support(ImdsSupport::V2.as_str().into());
         }
         if ami.sriov_support {
             request = request.sriov_net_support("simple");
         }
-        request
+        asked(request, &options.firmware)
     }
 }

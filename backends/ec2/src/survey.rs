@@ -19,6 +19,8 @@ pub struct Common<'a> {
     pub run: &'a RunOptions,
     /// Of the launch.
     pub devices: Vec<&'a BlockDevice>,
+    /// Without the disks of the host that the source image maps.
+    pub no_ephemeral: bool,
     pub comm: &'a CommOptions,
 }
 

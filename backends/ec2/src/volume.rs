@@ -5,8 +5,9 @@ use futures::future::try_join_all;
 
 use crate::builder::Job;
 use crate::client::{ApiError, Ec2, Pace};
-use crate::held::{self, RUN_TAG, Thing};
+use crate::held::{self, Thing};
 use crate::machine::{Harvest, Off};
+use crate::mark::unmark;
 use crate::names::Names;
 use crate::options::tags;
 use crate::options::volume::{EbsVolume, VolumeOptions};
@@ -31,7 +32,8 @@ impl VolumeJob {
 impl Job for VolumeJob {
     fn common(&self) -> Common<'_> {
         let VolumeOptions { access, run, ebs_volumes, comm, .. } = &self.options;
-        Common { access, run, devices: ebs_volumes.iter().map(|volume| &volume.device).collect(), comm }
+        let devices = ebs_volumes.iter().map(|volume| &volume.device).collect();
+        Common { access, run, devices, no_ephemeral: false, comm }
     }
 
     async fn names(&self, _cx: &Cx, _survey: &Survey) -> Result<Names> {
@@ -85,7 +87,7 @@ impl Harvest for Keep {
             self.plans.iter().zip(volumes).filter(|(plan, _)| plan.stays()).map(|(_, volume)| volume).collect();
         let snapshots: Vec<String> = shots.iter().map(|shot| shot.id.clone()).collect();
         // Without our mark they are the user's, and nothing takes them along with the instance.
-        cx.interruptible(unmark(&ec2, kept.iter().chain(&snapshots))).await?;
+        cx.interruptible(unmark(&ec2, kept.iter().chain(&snapshots).cloned())).await?;
         shots.iter().for_each(|shot| cx.forget(shot.undo));
         off.terminate(cx).await?;
         Ok(left(&ec2, &kept, &snapshots))
@@ -113,19 +115,6 @@ async fn tag(ec2: &Ec2, id: &str, tags: &[(String, String)]) -> Result<()> {
     match request.send().await.map_err(ApiError::from) {
         Ok(_) => Ok(()),
         Err(error) => Err(ec2.explain(format!("tagging {id}"), error).await),
-    }
-}
-
-pub async fn unmark(ec2: &Ec2, ids: impl Iterator<Item = &String>) -> Result<()> {
-    let ids: Vec<String> = ids.cloned().collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let mark = aws_sdk_ec2::types::Tag::builder().key(RUN_TAG).build();
-    let request = ec2.api.delete_tags().set_resources(Some(ids)).tags(mark);
-    match request.send().await.map_err(ApiError::from) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(ec2.explain("taking the mark of this build off", error).await),
     }
 }
 

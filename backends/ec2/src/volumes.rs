@@ -3,9 +3,10 @@
 use aws_sdk_ec2::types::{ResourceType, SnapshotState};
 use bakehouse_api::{Cx, Error, Kind, Result, UndoId};
 
-use crate::client::{ApiError, Ec2, Look, Pace, Stop, tagged, token, wait};
-use crate::held::{RUN_TAG, Thing, acquire};
+use crate::client::{ApiError, Ec2, Look, Pace, Stop, tagged, wait};
+use crate::held::{Thing, acquire};
 use crate::instance;
+use crate::mark::{RUN_TAG, token};
 
 /// A snapshot that is not the user's yet.
 pub struct Shot {

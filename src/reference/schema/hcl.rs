@@ -62,7 +62,7 @@ fn root() -> Value {
             "variables": object(),
             "local": named(local),
             "locals": object(),
-            "data": object(),
+            "data": several(reference("hcl.data-source")),
             "source": several(reference("hcl.builder")),
             "build": several(reference("hcl.build")),
             "communicator": object(),
@@ -106,7 +106,9 @@ fn kinds(components: &[Component], role: Role) -> Value {
     let kind = |component: &Component| {
         let body = body(component);
         let below = match role {
-            Role::Builder => several(json!({ "type": "object", "additionalProperties": several(body) })),
+            Role::Builder | Role::DataSource => {
+                several(json!({ "type": "object", "additionalProperties": several(body) }))
+            }
             Role::Provisioner | Role::PostProcessor => several(body),
         };
         (component.schema.kind.clone(), below)
@@ -125,6 +127,7 @@ fn body(component: &Component) -> Value {
     // A `source` block within a build may give what is required, and so may an override.
     let needed = match component.role {
         Role::Builder => json!([{}]),
+        Role::DataSource => json!([{ "required": required(component) }]),
         _ => json!([{ "required": required(component) }, { "required": ["override"] }]),
     };
     json!({

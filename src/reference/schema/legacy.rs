@@ -11,7 +11,8 @@ pub const KEYS: [&str; 3] = ["builders", "provisioners", "post-processors"];
 pub fn definitions(components: &[Component]) -> Map<String, Value> {
     let mut definitions = Map::new();
     definitions.insert("legacy".into(), root());
-    for role in Role::ALL {
+    // They have no data sources.
+    for role in [Role::Builder, Role::Provisioner, Role::PostProcessor] {
         definitions.insert(format!("legacy.{}", role.word()), item(components, role));
     }
     definitions
@@ -84,7 +85,7 @@ fn typed(component: &Component) -> Value {
             let builds = json!({ "type": "object", "additionalProperties": { "type": "object" }, "description": doc });
             around.insert("override".into(), builds);
         }
-        Role::PostProcessor => {}
+        Role::PostProcessor | Role::DataSource => {}
     }
     json!({
         "allOf": [reference(&component.path()), { "properties": around }],

@@ -84,10 +84,15 @@ class ImageActions:
         result = super().deregister_image()
         if not self._get_bool_param("DeleteAssociatedSnapshots", False):
             return result
-        for snapshot_id in snapshot_ids:
+        results = [self._delete_associated(snapshot_id) for snapshot_id in snapshot_ids]
+        return ActionResult({"Return": True, "DeleteSnapshotResults": results})
+
+    def _delete_associated(self, snapshot_id):
+        """A snapshot that another image is made of stays."""
+        shared = any(snapshot_id in image.snapshot_ids for image in self.ec2_backend.amis.values())
+        if not shared:
             self.ec2_backend.delete_snapshot(snapshot_id)
-        deleted = [{"SnapshotId": snapshot_id, "ReturnCode": "success"} for snapshot_id in snapshot_ids]
-        return ActionResult({"Return": True, "DeleteSnapshotResults": deleted})
+        return {"SnapshotId": snapshot_id, "ReturnCode": "skipped" if shared else "success"}
 
     def modify_image_attribute(self):
         image = self.ec2_backend.image(self._get_param("ImageId"))

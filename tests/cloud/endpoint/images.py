@@ -41,7 +41,7 @@ class Ami(moto.Ami):
         self.name, self.description = name, description or ""
         self.owner_id = owner_id or backend.account_id
         self.image_location = f"{self.owner_id}/{name}"
-        self.creation_date = utcnow()
+        self.creation_date = utcnow() - timedelta(seconds=cloud.settings.image_age)
         self.state = "pending"
         self.launch_permissions, self.product_codes = [], set()
         self.block_device_mappings = []

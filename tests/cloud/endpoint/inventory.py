@@ -41,7 +41,7 @@ def _of_region(backend):
         "images": [_image(it) for it in list(backend.amis.values()) if own(it)],
         "volumes": [_listed(it, state=it.status, size=it.size) for it in list(backend.volumes.values())],
         "snapshots": [
-            _listed(it, state=it.status, size=it.volume_size, encrypted=it.encrypted)
+            _listed(it, state=it.status, size=it.volume_size, encrypted=it.encrypted, disk=it.disk and it.disk.path)
             for it in list(backend.snapshots.values())
             if own(it)
         ],

@@ -14,6 +14,8 @@ class Settings:
     volume: float = 0.1
     task: float = 0.3
     password: float = 0.5
+    # Seconds by which new images look older than they are.
+    image_age: float = 0.0
     # Seconds for which a new resource's id is answered with NotFound.
     consistency: float = 0.0
     # Seconds that a guest has to power itself off before it loses its power.

@@ -20,7 +20,7 @@ use crate::client::{ApiError, Ec2, Pace, tagged, token};
 use crate::copy::{Encryption, copy};
 use crate::held::{self, RUN_TAG, Thing, Young, acquire};
 use crate::image::{self, Label, Made, snapshots_of};
-use crate::retire;
+use crate::reregister;
 use crate::volumes::Shot;
 
 /// Everything that both ways need.
@@ -263,7 +263,7 @@ impl Errand<'_> {
     async fn named(&self, cx: &Cx, staged: Staged) -> Result<Made> {
         let ec2 = self.ec2;
         let image = image::available(cx, ec2, &staged.made.id, self.pace).await?;
-        if !retire::is_plain(&image) {
+        if !reregister::is_plain(&image) {
             cx.message("Copying the image: its name cannot be changed, and its billing goes with copies only");
             let from = (ec2.region.as_str(), staged.made.id.as_str());
             let made = copy(cx, ec2, from, self.label, &Encryption::AsItIs, self.pace).await?;
@@ -276,13 +276,13 @@ impl Errand<'_> {
         let order = snapshots_of(&image);
         shots.sort_by_key(|shot| order.iter().position(|id| *id == shot.id));
         try_join_all(shots.iter().map(|shot| self.tag(&shot.id))).await?;
-        let uefi = retire::uefi_data(ec2, &staged.made.id).await;
+        let uefi = reregister::uefi_data(ec2, &staged.made.id).await;
         image::remove(ec2, &staged.made.id, false, Young::NOT).await?;
         cx.forget(staged.made.undo);
         let mut request = register::described(ec2, self.label, self.import, self.layout)
             .set_root_device_name(image.root_device_name().map(str::to_owned))
             .set_uefi_data(uefi)
-            .set_block_device_mappings(Some(image.block_device_mappings().iter().map(retire::again).collect()));
+            .set_block_device_mappings(Some(image.block_device_mappings().iter().map(reregister::again).collect()));
         // The service may have made the guest boot otherwise than the disk did.
         if self.import.boot_mode.is_none() {
             request = request.set_boot_mode(image.boot_mode().cloned());

@@ -9,8 +9,8 @@ use super::layout::Layout;
 use crate::client::{ApiError, Ec2, Reason};
 use crate::held::{Thing, acquire};
 use crate::image::{self, Label, Made};
+use crate::mark::unmark;
 use crate::options::ami::ImdsSupport;
-use crate::volume::unmark;
 use crate::volumes::Shot;
 
 pub const ROOT: &str = "/dev/xvda";
@@ -79,7 +79,7 @@ pub async fn send(
     let id = id.ok_or_else(|| Error::new(Kind::Host, "AWS registered an image and did not say which"))?;
     cx.message(format!("AMI: {id}"));
     let made = Made { id, region: ec2.region.clone(), undo };
-    unmark(ec2, shots.iter().map(|shot| &shot.id)).await?;
+    unmark(ec2, shots.iter().map(|shot| shot.id.clone())).await?;
     shots.iter().for_each(|shot| cx.forget(shot.undo));
     Ok(made)
 }

@@ -12,13 +12,19 @@ mod tests;
 use bakehouse_api::{Body, Diagnostic, Diagnostics, Template};
 use bakehouse_kit::communicator::{CommKind, CommOptions};
 use bakehouse_kit::ssh::KeyKind;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::network::given;
 use crate::options::data::AmiData;
+use crate::options::firmware::{BootMode, TpmSupport};
 use crate::options::run::SshInterface;
-use crate::options::surrogate::{Architecture, BootMode, SurrogateOptions, TpmSupport};
+use crate::options::surrogate::{Architecture, SurrogateOptions};
 use crate::options::volume::VolumeOptions;
-use crate::options::{BlockDevice, EbsOptions, RunOptions};
+use crate::options::{BlockDevice, EbsOptions, FirmwareOptions, RunOptions};
+
+/// What RegisterImage takes.
+const UEFI_DATA: usize = 64_000;
 
 /// Where findings go, with the place of the option.
 pub struct Check<'a> {
@@ -70,6 +76,7 @@ pub fn ebs(body: &Body, options: &EbsOptions, found: &mut Diagnostics) {
     check.launch_devices(&options.devices.launch_block_device_mappings);
     check.image_devices(&options.devices.ami_block_device_mappings);
     check.ami(&options.ami, !options.skip_create_ami);
+    check.firmware(&options.firmware, None);
     check.run_tags(&options.run);
     check.image_tags(&options.ami);
     check.public_and_encrypted(&options.ami, &options.devices.launch_block_device_mappings);
@@ -92,7 +99,8 @@ pub fn surrogate(body: &Body, options: &SurrogateOptions, found: &mut Diagnostic
     check.image_tags(&options.ami);
     check.public_and_encrypted(&options.ami, &devices);
     check.root_device(options);
-    check.boot(options);
+    let arm = matches!(options.ami_architecture, Architecture::Arm64 | Architecture::Arm64Mac);
+    check.firmware(&options.firmware, arm.then_some(options.ami_architecture.as_str()));
     if options.ami.encrypt_boot.is_some() {
         let hint = "set `encrypted` and `kms_key_id` of the device in `launch_block_device_mappings`";
         check.unsupported("encrypt_boot", hint);
@@ -153,20 +161,23 @@ impl Check<'_> {
         }
     }
 
-    fn boot(&mut self, options: &SurrogateOptions) {
-        let arm = matches!(options.ami_architecture, Architecture::Arm64 | Architecture::Arm64Mac);
-        let mode = options.boot_mode;
-        if arm && !matches!(mode, BootMode::Unset | BootMode::Uefi) && self.known("boot_mode") {
-            self.error(
-                "boot_mode",
-                format!("{} boots by UEFI only: `boot_mode = \"uefi\"`", options.ami_architecture.as_str()),
-            );
+    /// `arm`: the architecture where it is one that boots by UEFI only.
+    fn firmware(&mut self, firmware: &FirmwareOptions, arm: Option<&str>) {
+        let mode = firmware.boot_mode;
+        let known = self.known("boot_mode");
+        if let Some(arm) = arm.filter(|_| known && !matches!(mode, BootMode::Unset | BootMode::Uefi)) {
+            self.error("boot_mode", format!("{arm} boots by UEFI only: `boot_mode = \"uefi\"`"));
         }
-        if options.tpm_support == TpmSupport::V2 && mode != BootMode::Uefi && self.known("boot_mode") {
+        if firmware.tpm_support == TpmSupport::V2 && mode != BootMode::Uefi && known {
             self.error("tpm_support", "`tpm_support` needs `boot_mode = \"uefi\"`");
         }
-        if given(&options.uefi_data).is_some() && mode == BootMode::LegacyBios {
+        let Some(data) = given(&firmware.uefi_data).filter(|_| self.known("uefi_data")) else { return };
+        if mode == BootMode::LegacyBios {
             self.error("uefi_data", "`uefi_data` needs a `boot_mode` with UEFI");
+        }
+        if data.len() > UEFI_DATA || STANDARD.decode(data.trim()).is_err() {
+            let error = format!("`uefi_data` must be at most {UEFI_DATA} characters of base64");
+            self.push("uefi_data", Diagnostic::error(error).hint("`uefivars -o aws` of python-uefivars writes it"));
         }
     }
 

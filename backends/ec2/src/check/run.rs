@@ -23,6 +23,10 @@ impl Check<'_> {
         self.metadata(run);
         self.reservation(run);
         self.session(run);
+        if run.license_specifications.iter().any(|license| license.license_configuration_request.is_none()) {
+            const MISSING: &str = "`license_specifications` needs the block `license_configuration_request`";
+            self.error("license_specifications", MISSING);
+        }
         if run.shutdown_behavior == ShutdownBehavior::Terminate && run.disable_stop_instance {
             self.error(
                 "disable_stop_instance",

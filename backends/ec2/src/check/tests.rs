@@ -36,6 +36,11 @@ fn a_right_template_is_right() {
         "deprecate_at": "2030-01-31T00:00:00Z",
         "tags": { "Name": "{{ .SourceAMIName }}" },
         "tag": [{ "key": "os", "value": "debian" }],
+        "boot_mode": "uefi",
+        "tpm_support": "v2.0",
+        "uefi_data": "QU1aTlVFRkk=",
+        "no_ephemeral": true,
+        "license_specifications": [{ "license_configuration_request": { "license_configuration_arn": "arn:l" } }],
         "metadata_options": { "http_put_response_hop_limit": 2 },
         "temporary_security_group_source_cidrs": ["192.0.2.0/24", "2001:db8::/32"],
         "launch_block_device_mappings": [{ "device_name": "/dev/xvda", "volume_type": "gp3", "iops": 3000 }],
@@ -107,6 +112,13 @@ fn one_mistake_each() {
         (json!({ "custom_endpoint_ec2": "localhost:5000" }), "`localhost:5000` is no URL of an endpoint"),
         (json!({ "insecure_skip_tls_verify": true }), "`insecure_skip_tls_verify` is not supported"),
         (json!({ "run_tags": many }), "the instance would have 53 tags, and EC2 takes 50"),
+        (json!({ "tpm_support": "v2.0" }), "`tpm_support` needs `boot_mode = \"uefi\"`"),
+        (json!({ "boot_mode": "legacy-bios", "uefi_data": "QU1a" }), "`uefi_data` needs a `boot_mode` with UEFI"),
+        (json!({ "uefi_data": "no base64" }), "`uefi_data` must be at most 64000 characters of base64"),
+        (
+            json!({ "license_specifications": [{}] }),
+            "`license_specifications` needs the block `license_configuration_request`",
+        ),
         (json!({ "communicator": "winrm" }), "the communicator `winrm` is not supported"),
     ] {
         assert_eq!(found(changes.clone()), [expected], "{changes}");

@@ -11,8 +11,9 @@ pub mod session;
 use std::sync::Arc;
 
 use aws_sdk_ec2::types::{ResourceType, Tag, TagSpecification};
-use bakehouse_api::{Cx, Error, Result};
+use bakehouse_api::{Error, Result};
 
+pub use crate::mark::token;
 pub use error::{ApiError, Reason};
 pub use pace::{Ended, Look, Pace, Stop, look_until, poll, settled, wait};
 pub use retry::Launching;
@@ -66,9 +67,4 @@ pub fn tagged<'a>(
     let made: Vec<TagSpecification> =
         kinds.into_iter().filter(|(_, tags)| !tags.is_empty()).map(specification).collect();
     (!made.is_empty()).then_some(made)
-}
-
-/// A token by which AWS knows a request again that we had to repeat, and by which a later run finds what it made.
-pub fn token(cx: &Cx) -> String {
-    format!("{}-{}", cx.settings().run_uuid.get(..8).unwrap_or("run"), &uuid::Uuid::new_v4().simple().to_string()[..16])
 }

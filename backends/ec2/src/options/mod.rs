@@ -4,6 +4,7 @@
 pub mod ami;
 pub mod data;
 pub mod devices;
+pub mod firmware;
 pub mod policy;
 pub mod run;
 pub mod surrogate;
@@ -17,6 +18,7 @@ use bakehouse_kit::communicator::CommOptions;
 pub use ami::{AmiOptions, DeviceOptions, TagBlock};
 pub use bakehouse_api::bridge::AccessOptions;
 pub use devices::BlockDevice;
+pub use firmware::FirmwareOptions;
 pub use run::RunOptions;
 
 options! {
@@ -24,8 +26,14 @@ options! {
     pub struct EbsOptions {
         /// Provision the instance and make no image of it.
         skip_create_ami: bool = false,
+        /// Leave out the disks of the host that Windows images map (`xvdca` to `xvdcz`), which the new image would
+        /// have too.
+        no_ephemeral: bool = false,
     }
-    flatten { access: AccessOptions, ami: AmiOptions, devices: DeviceOptions, run: RunOptions, comm: CommOptions }
+    flatten {
+        access: AccessOptions, ami: AmiOptions, firmware: FirmwareOptions, devices: DeviceOptions, run: RunOptions,
+        comm: CommOptions,
+    }
 }
 
 /// Tags written as a map and as blocks.

@@ -123,10 +123,18 @@ options! {
 }
 
 options! {
+    /// Which licence.
+    pub struct LicenseConfiguration {
+        /// ARN of a configuration of License Manager.
+        license_configuration_arn: String,
+    }
+}
+
+options! {
     /// A licence that the instance uses.
     pub struct License {
-        /// ARN of the licence configuration.
-        license_configuration_request: String,
+        /// Which licence.
+        license_configuration_request: Option<LicenseConfiguration>,
     }
 }
 

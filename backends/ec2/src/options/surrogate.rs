@@ -1,15 +1,12 @@
 //! An image of a second volume.
 
-pub use bakehouse_api::bridge::{Architecture, BootMode};
-use bakehouse_api::{choices, options};
+pub use bakehouse_api::bridge::Architecture;
+use bakehouse_api::options;
 use bakehouse_kit::communicator::CommOptions;
 
 use super::devices::{BlockDevice, VolumeType};
+use super::firmware::FirmwareOptions;
 use super::{AccessOptions, AmiOptions, RunOptions};
-
-choices! {
-    pub enum TpmSupport { Unset = "", V2 = "v2.0" }
-}
 
 options! {
     /// A device of the instance.
@@ -72,14 +69,8 @@ options! {
         ami_block_device_mappings: Vec<BlockDevice>,
         /// The image's architecture.
         ami_architecture: Architecture = Architecture::X86_64,
-        /// How instances of the image boot. `arm64` boots by UEFI only.
-        boot_mode: BootMode = BootMode::Unset,
-        /// UEFI variables, as `python-uefivars` writes them.
-        uefi_data: Option<String>,
-        /// `v2.0`: instances of the image have a TPM. Needs `boot_mode = "uefi"`.
-        tpm_support: TpmSupport = TpmSupport::Unset,
         /// Not supported: an image of the instance itself is what `amazon-ebs` makes.
         use_create_image: bool = false,
     }
-    flatten { access: AccessOptions, ami: AmiOptions, run: RunOptions, comm: CommOptions }
+    flatten { access: AccessOptions, ami: AmiOptions, firmware: FirmwareOptions, run: RunOptions, comm: CommOptions }
 }
