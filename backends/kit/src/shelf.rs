@@ -28,11 +28,15 @@ impl Folder {
         let doing = format!("making a folder for a checkpoint in {}", root.display());
         let failed = |error: io::Error| Error::io(&doing, &error);
         std::fs::create_dir_all(root).map_err(failed)?;
-        let made = tempfile::Builder::new().prefix("c-").rand_bytes(12).tempdir_in(root);
-        let dir = made.map_err(failed)?.keep();
-        let undo = cx.hold(undo::path(&dir))?;
-        let lock = File::create(dir.join(LOCK)).map_err(failed)?;
-        lock.lock_shared().map_err(failed)?;
+        let (dir, undo, lock) = loop {
+            let made = tempfile::Builder::new().prefix("c-").rand_bytes(12).tempdir_in(root);
+            let dir = made.map_err(failed)?.keep();
+            let undo = cx.hold(undo::path(&dir))?;
+            match lock_new(&dir).map_err(failed)? {
+                Some(lock) => break (dir, undo, lock),
+                None => cx.forget(undo),
+            }
+        };
         if let Some(name) = parent.and_then(Path::file_name) {
             std::fs::write(dir.join(PARENT), name.as_encoded_bytes()).map_err(failed)?;
         }
@@ -49,6 +53,16 @@ impl Folder {
     }
 }
 
+/// None when somebody else took the folder for one that nobody uses before it had its lock, and removed it.
+fn lock_new(dir: &Path) -> io::Result<Option<File>> {
+    let lock = match File::create(dir.join(LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        created => created?,
+    };
+    lock.lock_shared()?;
+    Ok(dir.join(LOCK).exists().then_some(lock))
+}
+
 /// Shares the lock; none when the folder is being removed, or is gone.
 pub fn share(dir: &Path) -> Option<File> {
     let lock = File::open(dir.join(LOCK)).ok()?;
@@ -56,10 +70,14 @@ pub fn share(dir: &Path) -> Option<File> {
     dir.join(LOCK).exists().then_some(lock)
 }
 
-/// Takes the lock for oneself; none while anybody uses the folder.
+/// Takes the lock for oneself; none while anybody uses the folder, or when it is gone.
 pub fn own(dir: &Path) -> io::Result<Option<File>> {
+    let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let lock = match File::open(dir.join(LOCK)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => File::create(dir.join(LOCK))?,
+        Err(error) if missing(&error) => match File::create(dir.join(LOCK)) {
+            Err(error) if missing(&error) => return Ok(None),
+            created => created?,
+        },
         opened => opened?,
     };
     match lock.try_lock() {
@@ -102,6 +120,13 @@ mod tests {
         let path = second.dir.clone();
         second.discard(&cx).await.unwrap();
         assert!(!path.exists() && share(&path).is_none());
+        let unlucky = dir.path().join("unlucky");
+        std::fs::create_dir(&unlucky).unwrap();
+        let swept = own(&unlucky).unwrap();
+        std::fs::remove_dir_all(&unlucky).unwrap();
+        drop(swept);
+        assert!(lock_new(&unlucky).unwrap().is_none(), "it was removed before it had its lock");
+        assert!(own(&unlucky).unwrap().is_none());
         let (checkpoint, lock) = first.freeze();
         drop(lock);
         assert!(own(&checkpoint.dir).unwrap().is_some());

@@ -1,5 +1,6 @@
 //! Making room: what was not used for longest goes first, and nothing that a build uses goes at all.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -112,8 +113,14 @@ impl Store {
             }
             let lock = shelf::own(&dir).map_err(|error| self.failed(error))?;
             if lock.is_some() && self.above(&dir)?.is_empty() {
-                pruned.bytes += extents::usage(&dir).unwrap_or(0);
-                std::fs::remove_dir_all(&dir).map_err(|error| self.failed(error))?;
+                let bytes = extents::usage(&dir).unwrap_or(0);
+                match std::fs::remove_dir_all(&dir) {
+                    Ok(()) => pruned.bytes += bytes,
+                    // A build that made it a moment ago has come to its lock now, or given it up.
+                    Err(error)
+                        if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {}
+                    Err(error) => return Err(self.failed(error)),
+                }
             }
         }
         Ok(())
