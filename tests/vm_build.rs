@@ -5,31 +5,18 @@ mod support;
 
 use std::process::Command;
 
-use support::{Sandbox, tiny};
+use support::{Sandbox, tiny, tiny_source};
 
 /// A template for the small guest: `source` and `build` go into their blocks.
 fn template(source: &str, build: &str) -> String {
     format!(
         r#"
-source "qemu" "tiny" {{
-  disk_image       = true
-  iso_url          = "{}"
-  iso_checksum     = "none"
-  skip_resize_disk = true
-  memory           = 256
-  headless         = true
-  output_directory = "out"
-  vm_name          = "tiny.qcow2"
-  ssh_username     = "tiny"
-  shutdown_command = "sudo poweroff"
-  {source}
-}}
-build {{
+{}build {{
   sources = ["source.qemu.tiny"]
   {build}
 }}
 "#,
-        tiny().display()
+        tiny_source(source)
     )
 }
 

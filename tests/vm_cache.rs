@@ -8,31 +8,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use support::{Outcome, Sandbox, installer, tiny, was_killed};
+use support::{Outcome, Sandbox, installer, tiny, tiny_source, was_killed};
 
 /// A template for the small guest that runs the scripts of the sandbox; `source` goes into its block.
 fn template(source: &str, scripts: &[&str]) -> String {
     let step = |script: &&str| format!("  provisioner \"shell\" {{ script = \"{script}\" }}\n");
     format!(
         r#"
-source "qemu" "tiny" {{
-  disk_image       = true
-  iso_url          = "{}"
-  iso_checksum     = "none"
-  skip_resize_disk = true
-  memory           = 256
-  headless         = true
-  output_directory = "out"
-  vm_name          = "tiny.qcow2"
-  ssh_username     = "tiny"
-  shutdown_command = "sudo poweroff"
-  {source}
-}}
-build {{
+{}build {{
   sources = ["source.qemu.tiny"]
 {}}}
 "#,
-        tiny().display(),
+        tiny_source(source),
         scripts.iter().map(step).collect::<String>()
     )
 }

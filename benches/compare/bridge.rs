@@ -2,10 +2,9 @@
 //! nothing but send the same blocks; an upload to S3 against `aws s3 cp`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::Bench;
-use crate::guest::quiet;
+use crate::endpoint::{Endpoint, python};
 use crate::measure::{Measured, median, run};
 use crate::row::{Goal, Row};
 
@@ -57,13 +56,13 @@ fn make_disk(path: &Path) -> std::io::Result<()> {
 fn blocks(bench: &Bench, disk: &Path) -> Result<Vec<Row>, String> {
     let (mut ours, mut cold, mut raw, mut peak) = (vec![], vec![], vec![], 0.0f64);
     for _ in 0..RUNS {
-        let (seconds, memory) = import(bench, &Endpoint::start()?, disk, &[])?;
+        let (seconds, memory) = import(bench, &Endpoint::start(&[])?, disk, &[])?;
         peak = peak.max(memory);
         ours.push(seconds);
-        cold.push(coldsnap(&Endpoint::start()?, disk)?);
-        raw.push(raw_loop(&Endpoint::start()?, disk)?);
+        cold.push(coldsnap(&Endpoint::start(&[])?, disk)?);
+        raw.push(raw_loop(&Endpoint::start(&[])?, disk)?);
     }
-    let slow = Endpoint::start()?;
+    let slow = Endpoint::start(&[])?;
     let fault =
         json!({ "kind": "slow", "service": "ebs", "action": "PutSnapshotBlock", "delay": LATENCY.as_secs_f64() });
     slow.ask("POST", "/_cloud/faults", "", fault.to_string().as_bytes())?;
@@ -181,12 +180,12 @@ fn objects(bench: &Bench, work: &Path) -> Result<Vec<Row>, String> {
     std::fs::write(&template, text).map_err(|error| error.to_string())?;
     let (mut ours, mut theirs) = (vec![], vec![]);
     for _ in 0..RUNS {
-        let endpoint = Endpoint::start()?;
+        let endpoint = Endpoint::start(&[])?;
         endpoint.bucket("bench")?;
         let mut command = Command::new(&bench.ours);
         command.arg("build").arg(&template).current_dir(work).envs(endpoint.env());
         ours.push(seconds(run(command.env("XDG_CACHE_HOME", work).env("XDG_STATE_HOME", work)))?);
-        let mut command = Command::new(endpoint.venv.join("bin/aws"));
+        let mut command = Command::new(python("aws")?);
         command.args(["s3", "cp", "--quiet"]).arg(&file).arg("s3://bench/theirs").envs(endpoint.env());
         theirs.push(seconds(run(&mut command))?);
     }
@@ -199,51 +198,7 @@ fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(300))).build().new_agent()
 }
 
-/// One endpoint a measurement: what the one before left would slow it down.
-struct Endpoint {
-    child: Child,
-    url: String,
-    venv: PathBuf,
-}
-
 impl Endpoint {
-    fn start() -> Result<Self, String> {
-        let cloud = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cloud");
-        let found =
-            Command::new(cloud.join("venv")).stderr(Stdio::inherit()).output().map_err(|error| error.to_string())?;
-        let venv = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim());
-        quiet(Command::new(venv.join("bin/python")).arg("--version"))?;
-        let mut start = Command::new(cloud.join("start"));
-        let mut child = start
-            .arg("--stdin")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| format!("starting the endpoint: {error}"))?;
-        let mut line = String::new();
-        let stdout = child.stdout.take().ok_or("no stdout")?;
-        BufReader::new(stdout).read_line(&mut line).map_err(|error| error.to_string())?;
-        let ready: Value = serde_json::from_str(&line).map_err(|error| format!("no endpoint: {error}"))?;
-        let url = ready["url"].as_str().ok_or("no URL")?.to_owned();
-        Ok(Self { child, url, venv })
-    }
-
-    fn env(&self) -> Vec<(&'static str, String)> {
-        [
-            ("AWS_ENDPOINT_URL", self.url.as_str()),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_DEFAULT_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "x"),
-            ("AWS_SECRET_ACCESS_KEY", "x"),
-            ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("AWS_CONFIG_FILE", "/dev/null"),
-            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-        ]
-        .map(|(name, value)| (name, value.to_owned()))
-        .into()
-    }
-
     fn bucket(&self, name: &str) -> Result<(), String> {
         self.request(&agent(), "s3", "PUT", &format!("/{name}"), "", b"").map(|_| ())
     }
@@ -282,12 +237,5 @@ impl Endpoint {
         let request = request.body(body).map_err(|error| error.to_string())?;
         let mut answer = agent.run(request).map_err(|error| format!("{method} {path}: {error}"))?;
         answer.body_mut().read_to_vec().map_err(|error| error.to_string())
-    }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take()); // its sign to end
-        let _ = self.child.wait();
     }
 }

@@ -10,6 +10,7 @@ mod ami;
 mod boxes;
 mod bridge;
 mod cache;
+mod endpoint;
 mod guest;
 mod measure;
 mod qemu;

@@ -151,26 +151,14 @@ fn disks_of_other_formats_and_within_packages() {
     let overlay = sandbox.path("overlay.qcow2");
     let (base, path) = (tiny(), overlay.to_str().unwrap().to_owned());
     crate::wire::qemu_img(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base.to_str().unwrap(), &path]);
-    sandbox.write(
-        "box.pkr.hcl",
-        &format!(
-            r#"
-source "null" "x" {{ communicator = "none" }}
-build {{
-  sources = ["null.x"]
-  post-processors {{
-    post-processor "artifice" {{ files = ["{}"] }}
-    post-processor "vagrant" {{
+    let packed = crate::post::template(
+        r#"post-processor "vagrant" {
       provider_override   = "libvirt"
       output              = "tiny.box"
       keep_input_artifact = true
-    }}
-  }}
-}}
-"#,
-            tiny().display()
-        ),
+    }"#,
     );
+    sandbox.write("box.pkr.hcl", &packed);
     sandbox.run(&["build", "box.pkr.hcl"]).ok();
     for disk in [vmdk, overlay, sandbox.path("tiny.box")] {
         cloud.reset();

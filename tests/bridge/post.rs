@@ -7,7 +7,7 @@ use crate::support::tiny;
 use crate::wire::{BUCKET, assert_holds, count, kinds, object, prepare_import};
 
 /// A build whose artifact is the small guest's disk, and what comes after it.
-fn template(post: &str) -> String {
+pub fn template(post: &str) -> String {
     let disk = tiny();
     format!(
         r#"

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cloud::Cloud;
 use crate::disk::{Files, files};
-use crate::support::{Sandbox, debian, tiny};
+use crate::support::{Sandbox, debian, tiny_source};
 
 /// A path that differs between any two machines, and why. What lies below it differs too.
 type Own = (&'static str, &'static str);
@@ -51,20 +51,7 @@ fn a_disk_and_an_ami_of_one_template_hold_the_same_files() {
         "t.pkr.hcl",
         &format!(
             r#"
-source "qemu" "tiny" {{
-  disk_image       = true
-  iso_url          = "{}"
-  iso_checksum     = "none"
-  skip_resize_disk = true
-  memory           = 256
-  headless         = true
-  output_directory = "out"
-  vm_name          = "tiny.qcow2"
-  ssh_username     = "tiny"
-  ssh_timeout      = "10m"
-  shutdown_command = "sudo poweroff"
-}}
-source "amazon-ebs" "tiny" {{
+{}source "amazon-ebs" "tiny" {{
   source_ami    = "{}"
   instance_type = "t3.micro"
   ssh_username  = "tiny"
@@ -89,7 +76,7 @@ build {{
   }}
 }}
 "#,
-            tiny().display(),
+            tiny_source("ssh_timeout = \"10m\""),
             cloud.image
         ),
     );

@@ -228,6 +228,27 @@ pub fn tiny() -> PathBuf {
     disk("BAKEHOUSE_TINY", "tests/guest/tiny.sh")
 }
 
+/// The source `qemu.tiny` of a template: it boots the small guest into `out/tiny.qcow2`; `more` goes into its block.
+pub fn tiny_source(more: &str) -> String {
+    format!(
+        r#"source "qemu" "tiny" {{
+  disk_image       = true
+  iso_url          = "{}"
+  iso_checksum     = "none"
+  skip_resize_disk = true
+  memory           = 256
+  headless         = true
+  output_directory = "out"
+  vm_name          = "tiny.qcow2"
+  ssh_username     = "tiny"
+  shutdown_command = "sudo poweroff"
+  {more}
+}}
+"#,
+        tiny().display()
+    )
+}
+
 /// A CD that installs the small guest: at any Return, and it starts the machine again when it is done.
 pub fn installer() -> PathBuf {
     disk("BAKEHOUSE_INSTALLER", "tests/installer/installer.sh")

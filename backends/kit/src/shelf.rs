@@ -53,12 +53,17 @@ impl Folder {
     }
 }
 
+/// The file that is locked, made where it is missing; none when the folder is gone.
+fn lock_file(dir: &Path) -> io::Result<Option<File>> {
+    match File::options().write(true).create(true).truncate(false).open(dir.join(LOCK)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 /// None when somebody else took the folder for one that nobody uses before it had its lock, and removed it.
 fn lock_new(dir: &Path) -> io::Result<Option<File>> {
-    let lock = match File::create(dir.join(LOCK)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        created => created?,
-    };
+    let Some(lock) = lock_file(dir)? else { return Ok(None) };
     lock.lock_shared()?;
     Ok(dir.join(LOCK).exists().then_some(lock))
 }
@@ -72,14 +77,7 @@ pub fn share(dir: &Path) -> Option<File> {
 
 /// Takes the lock for oneself; none while anybody uses the folder, or when it is gone.
 pub fn own(dir: &Path) -> io::Result<Option<File>> {
-    let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    let lock = match File::open(dir.join(LOCK)) {
-        Err(error) if missing(&error) => match File::create(dir.join(LOCK)) {
-            Err(error) if missing(&error) => return Ok(None),
-            created => created?,
-        },
-        opened => opened?,
-    };
+    let Some(lock) = lock_file(dir)? else { return Ok(None) };
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Ok(None),
